@@ -1,0 +1,111 @@
+"""OpenRouter, one service in front of the models of many providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Unpack
+from urllib.parse import urlsplit
+
+from airframe.adapters.http_adapter import HttpAdapter, HttpOptions
+from airframe.endpoints import BackendKind, EndpointSpec
+from airframe.errors import ConfigurationError
+from airframe.exchange import Exchange, Prepared
+from airframe.protocols.openai_chat import OpenAIChatProtocol
+from airframe.protocols.openai_responses import OpenAIResponsesProtocol
+from airframe.protocols.openrouter_dialects import OPENROUTER, OPENROUTER_RESPONSES
+from airframe.protocols.reading import JSONDict, whole_number_in
+from airframe.types.request import InferenceRequest
+from airframe.types.result import ModelInfo
+
+__all__ = ["OpenRouterAdapter", "ProviderPreferences"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPreferences:
+    """Which providers may answer, in OpenRouter's words; None leaves it to OpenRouter.
+
+    Attributes:
+        order: providers to try, in this order.
+        only: no others than these.
+        ignore: none of these.
+        allow_fallbacks: whether others may follow those of `order`.
+        require_parameters: only providers that know every field of the request; others ignore some silently.
+        data_collection: `deny` leaves out providers that may keep what is sent.
+        zdr: only providers that keep nothing at all.
+        sort: `price`, `throughput` or `latency`.
+        quantizations: for models with open weights, the ones to accept, such as `fp8`.
+        max_price: the highest price in USD, by `prompt` and `completion` (a million tokens each), `request`, `image`.
+    """
+
+    order: Sequence[str] | None = None
+    only: Sequence[str] | None = None
+    ignore: Sequence[str] | None = None
+    allow_fallbacks: bool | None = None
+    require_parameters: bool | None = None
+    data_collection: Literal["allow", "deny"] | None = None
+    zdr: bool | None = None
+    sort: Literal["price", "throughput", "latency"] | None = None
+    quantizations: Sequence[str] | None = None
+    max_price: Mapping[str, float] | None = None
+
+    def wire(self) -> Mapping[str, object]:
+        """What is stated, as the body's `provider`."""
+        stated = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in stated.items() if value is not None}
+
+
+class OpenRouterAdapter(HttpAdapter):
+    """OpenRouter, by chat completions or by Responses. `base_url` is `https://openrouter.ai/api/v1`.
+
+    Args:
+        api_type: `chat` or `responses`.
+        provider: which providers may answer; `extra_params={"provider": ...}` of a request goes before it.
+        app_url: address of the program that asks, for OpenRouter's rankings.
+        app_title: its name there.
+    """
+
+    kind = BackendKind.OPENROUTER
+
+    def __init__(
+        self,
+        *,
+        api_type: Literal["chat", "responses"] = "chat",
+        provider: ProviderPreferences | None = None,
+        app_url: str | None = None,
+        app_title: str | None = None,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        if api_type not in {"chat", "responses"}:
+            raise ConfigurationError(f"api_type must be 'chat' or 'responses', got {api_type!r}")
+        self._provider = provider
+        self._attribution = {
+            name: value for name, value in (("http-referer", app_url), ("x-openrouter-title", app_title)) if value
+        }
+        super().__init__(
+            OpenAIChatProtocol(OPENROUTER) if api_type == "chat" else OpenAIResponsesProtocol(OPENROUTER_RESPONSES),
+            **options,
+        )
+
+    def url(self, endpoint: EndpointSpec, path: str) -> str:
+        prefix = "" if urlsplit(endpoint.base_url).path else "/api/v1"
+        return f"{endpoint.base_url}{prefix}{path}"
+
+    def headers(self, endpoint: EndpointSpec) -> Mapping[str, str]:
+        return {**self._attribution, **super().headers(endpoint)}
+
+    async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
+        if self._provider is not None:
+            request = replace(request, extra_params={"provider": self._provider.wire(), **request.extra_params})
+        return await super().prepare(exchange, request, stream=stream)
+
+    def model_info(self, raw: JSONDict) -> ModelInfo:
+        """With the context window."""
+        return replace(super().model_info(raw), context_window=whole_number_in(raw, "context_length"))
+
+    async def probe(self, exchange: Exchange) -> str:
+        """The list of models is open to everybody, so `/key` is asked, which also tells whether the key is good."""
+        if exchange.endpoint.key is None:
+            return await super().probe(exchange)
+        await self.get(exchange, "/key")
+        return "the key is good"

@@ -1,0 +1,8 @@
+"""What users of airframe test with: scripts and their players, cassettes, faults, and real servers to run on."""
+
+from airframe.testing.cassette import Cassette
+from airframe.testing.clock import Clock
+from airframe.testing.script import Answer, Failure, Script, ScriptPlayer, Step
+from airframe.testing.scripted import ScriptedAdapter
+
+__all__ = ["Answer", "Cassette", "Clock", "Failure", "Script", "ScriptPlayer", "ScriptedAdapter", "Step"]
