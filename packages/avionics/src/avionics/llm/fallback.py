@@ -1,0 +1,67 @@
+"""When another provider is asked: pure decisions, over one table.
+
+Only what has delivered nothing to the caller may fall back; who delivers knows whether it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from airframe.errors import AirframeError, ErrorCategory, MalformedAnswerError
+from airframe.types import FinishReason, InferenceResult, ReasoningPart, TextPart
+
+__all__ = ["FALLS_BACK", "empty_answer_error", "falls_back", "is_empty"]
+
+FALLS_BACK: Mapping[ErrorCategory, bool] = MappingProxyType(
+    {
+        # This key, account or backend is the trouble: another one may do.
+        ErrorCategory.AUTH: True,
+        ErrorCategory.PERMISSION: True,
+        ErrorCategory.BILLING: True,
+        ErrorCategory.RATE_LIMIT: True,
+        ErrorCategory.OVERLOADED: True,
+        ErrorCategory.LOADING: True,
+        ErrorCategory.NOT_FOUND: True,
+        ErrorCategory.UNSUPPORTED: True,
+        ErrorCategory.TIMEOUT: True,
+        ErrorCategory.SERVER: True,
+        ErrorCategory.CONNECTION: True,
+        ErrorCategory.PROTOCOL: True,
+        ErrorCategory.UNKNOWN: True,
+        # The request is the trouble: it would be everywhere, or whoever asked must know.
+        ErrorCategory.INVALID_REQUEST: False,
+        ErrorCategory.CONFLICT: False,
+        ErrorCategory.CONTENT_FILTER: False,
+        # Somebody may be listening in: that has to be seen, not worked around.
+        ErrorCategory.TLS: False,
+        ErrorCategory.CANCELLED: False,
+        # Only to a larger window; `falls_back` decides.
+        ErrorCategory.CONTEXT_LENGTH: False,
+    }
+)
+"""Whether a failure of a category is a reason to ask the next provider."""
+
+_HONEST_SILENCE = frozenset(
+    {FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.REFUSAL, FinishReason.PAUSE, FinishReason.CANCELLED}
+)
+"""Reasons that explain an answer without words; asking somebody else would not."""
+
+
+def falls_back(category: ErrorCategory, *, larger_window: bool = False) -> bool:
+    """Whether the next provider is asked after such a failure; `larger_window` says that its window is larger."""
+    return FALLS_BACK[category] or (larger_window and category is ErrorCategory.CONTEXT_LENGTH)
+
+
+def is_empty(result: InferenceResult) -> bool:
+    """Whether a whole answer says nothing, and not for a reason: no text, no tool call, at most a thought."""
+    silent = all(isinstance(part, (TextPart, ReasoningPart)) for part in result.content) and not result.text
+    return silent and result.finish_reason not in _HONEST_SILENCE
+
+
+def empty_answer_error(result: InferenceResult) -> AirframeError:
+    """The failure that an empty answer is, as long as somebody else can be asked. Its `partial` keeps the usage."""
+    error = MalformedAnswerError("the answer is empty: no text and no tool call")
+    error.partial = result
+    error.attempts = result.attempts
+    return error

@@ -1,0 +1,67 @@
+"""Telling others about a call without depending on them: who fails is reported once, and the call goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from avionics.llm.records import AttemptFinished, CallFinished, CallObservation, CallObserver, CallStarted
+
+__all__ = ["FaultLog", "ObserverGroup"]
+
+
+T = TypeVar("T")
+
+
+class FaultLog:
+    """Keeps failures of callbacks and observers away from the call; logs the first of each."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._reported: set[str] = set()
+
+    def contained(self, who: str, action: Callable[[], T]) -> T | None:
+        """What `action` of `who`'s returns; None when it raises."""
+        try:
+            return action()
+        except Exception:
+            if who not in self._reported:
+                self._reported.add(who)
+                self._logger.exception("%s failed; the call goes on, and further failures are not reported", who)
+            return None
+
+
+class ObserverGroup:
+    """Several observers as one that never raises."""
+
+    def __init__(self, observers: Sequence[CallObserver], faults: FaultLog) -> None:
+        self._observers = tuple(observers)
+        self._faults = faults
+
+    def call_started(self, call: CallStarted) -> CallObservation:
+        """A call begins."""
+        following: list[tuple[str, CallObservation]] = []
+        for observer in self._observers:
+            name = type(observer).__name__
+            observation = self._faults.contained(name, partial(observer.call_started, call))
+            if observation is not None:
+                following.append((name, observation))
+        return _ObservationGroup(following, self._faults)
+
+
+class _ObservationGroup:
+    def __init__(self, following: Sequence[tuple[str, CallObservation]], faults: FaultLog) -> None:
+        self._following = following
+        self._faults = faults
+
+    def attempt_finished(self, attempt: AttemptFinished) -> None:
+        self._tell(lambda observation: observation.attempt_finished(attempt))
+
+    def call_finished(self, end: CallFinished) -> None:
+        self._tell(lambda observation: observation.call_finished(end))
+
+    def _tell(self, what: Callable[[CallObservation], None]) -> None:
+        for name, observation in self._following:
+            self._faults.contained(name, partial(what, observation))

@@ -1,0 +1,42 @@
+"""The settings: who can be asked, for whom, and how.
+
+What the code gives wins over the environment, that over a dotenv file, that over a secrets directory, that over a
+settings file, that over the defaults. All mistakes together are one `ConfigurationError`, which names each field, where
+it stands, the shape of its value, and what is expected, and never repeats a value.
+"""
+
+from avionics.settings.agents import AgentSettings, ModelSettings
+from avionics.settings.call_log import CallLogSettings
+from avionics.settings.calls import LimitsSettings, RoutingSettings
+from avionics.settings.database import DatabaseSettings
+from avionics.settings.flat_names import FLAT_NAMES
+from avionics.settings.llm_config import LLMConfig, ReasoningSettings
+from avionics.settings.prices import PriceRow, PriceSettings
+from avionics.settings.process import get_settings, reload_settings, reset_settings, set_settings
+from avionics.settings.providers import ProviderSettings, TimeoutSettings
+from avionics.settings.schema import settings_schema
+from avionics.settings.settings import Settings
+from avionics.settings.telemetry import TelemetrySettings
+
+__all__ = [
+    "FLAT_NAMES",
+    "AgentSettings",
+    "CallLogSettings",
+    "DatabaseSettings",
+    "LLMConfig",
+    "LimitsSettings",
+    "ModelSettings",
+    "PriceRow",
+    "PriceSettings",
+    "ProviderSettings",
+    "ReasoningSettings",
+    "RoutingSettings",
+    "Settings",
+    "TelemetrySettings",
+    "TimeoutSettings",
+    "get_settings",
+    "reload_settings",
+    "reset_settings",
+    "set_settings",
+    "settings_schema",
+]
