@@ -1,0 +1,132 @@
+"""Calls through a gateway, as its observer makes them spans: each ends exactly once, whichever way the call ends."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+
+import anyio
+import pytest
+from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from airframe.errors import ErrorCategory
+from airframe.testing import Answer, Failure, Step
+from airframe.types import Usage
+from avionics.errors import LLMError
+from avionics.llm import LLMGateway, MockProvider
+from avionics.settings import Settings
+from avionics.telemetry import OpenTelemetryObserver
+
+pytestmark = pytest.mark.anyio
+
+USAGE = Usage(input_tokens=1000, output_tokens=10)
+WHOLE = Answer(chunks=["The ", "sky ", "is blue."], usage=USAGE)
+
+
+class TracedGateway(LLMGateway):
+    """Answers from scripts, and keeps the spans of its calls."""
+
+    def __init__(self, **scripts: Sequence[Step]) -> None:
+        self._exporter = InMemorySpanExporter()
+        self.tracers = TracerProvider(shutdown_on_exit=False)
+        self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        first, *others = scripts
+        super().__init__(
+            Settings(llm_provider=first),
+            others,
+            observers=[OpenTelemetryObserver(self.tracers, NoOpMeterProvider())],
+            providers={
+                name: MockProvider(script, name=name, default_model="gpt-4.1-mini") for name, script in scripts.items()
+            },
+        )
+
+    @property
+    def spans(self) -> tuple[ReadableSpan, ...]:
+        """The attempts, then the call."""
+        return self._exporter.get_finished_spans()
+
+
+def facts(span: ReadableSpan) -> Mapping[str, object]:
+    return span.attributes or {}
+
+
+async def test_the_spans_of_a_fallback_tell_what_it_cost() -> None:
+    """The attempt that failed, the one that answered, and the call with the usage and the cost of both."""
+    gateway = TracedGateway(llamaserver=[Failure(ErrorCategory.OVERLOADED)], openai=[WHOLE])
+    await gateway.complete("What is above?")
+    failed, answered, call = gateway.spans
+    assert [span.parent for span in gateway.spans] == [call.context, call.context, None]
+    assert [span.status.status_code for span in gateway.spans] == [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET]
+    assert facts(failed)["error.type"] == "overloaded"
+    assert facts(answered)["avionics.attempt.reason"] == "fallback"
+    for span in (answered, call):
+        assert facts(span)["gen_ai.usage.input_tokens"] == 1000
+        assert facts(span)["gen_ai.usage.cost.amount"] == 0.000416  # 0.40 and 1.60 USD for a million tokens
+
+
+async def test_a_stream_that_breaks_is_an_error_with_an_unfinished_answer() -> None:
+    """After its first piece a stream fails as it is: no fallback, and the finish reason `error`."""
+    gateway = TracedGateway(llamaserver=[Failure(ErrorCategory.CONNECTION, chunks=["The "])], openai=[WHOLE])
+    with pytest.raises(LLMError):
+        async for _ in gateway.complete_stream("What is above?"):
+            pass
+    attempt, call = gateway.spans
+    for span in (attempt, call):
+        assert span.status.status_code is StatusCode.ERROR
+        assert facts(span)["error.type"] == "connection"
+        assert facts(span)["gen_ai.response.finish_reasons"] == ("error",)
+        assert "gen_ai.usage.input_tokens" not in facts(span)
+        assert facts(span)["avionics.usage.source"] == "estimated"
+
+
+async def test_a_cancelled_stream_ends_its_spans() -> None:
+    """A deadline of the caller is `cancelled`, and no error of the backend."""
+    gateway = TracedGateway(llamaserver=[WHOLE])
+    with anyio.CancelScope() as scope:
+        async for _ in gateway.complete_stream("What is above?"):
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+    assert_left(gateway, "cancelled", "abandoned")
+
+
+async def test_a_stream_that_is_closed_early_ends_its_spans() -> None:
+    """Leaving the context before the end is the caller's right."""
+    gateway = TracedGateway(llamaserver=[WHOLE])
+    async with gateway.complete_stream("What is above?") as stream:
+        await anext(stream)
+    assert_left(gateway, "abandoned")
+
+
+async def test_a_stream_that_is_dropped_ends_its_spans() -> None:
+    """`break` without closing is noticed when the stream is collected."""
+    gateway = TracedGateway(llamaserver=[WHOLE])
+    async for _ in gateway.complete_stream("What is above?"):
+        break
+    gc.collect()
+    assert_left(gateway, "abandoned")
+
+
+async def test_no_context_is_held_while_a_stream_waits() -> None:
+    """Between two pieces the caller's current span is the caller's, and calls made there are not below the stream's."""
+    gateway = TracedGateway(llamaserver=[WHOLE])
+    with gateway.tracers.get_tracer("application").start_as_current_span("request") as request:
+        async for _ in gateway.complete_stream("What is above?"):
+            assert trace.get_current_span() is request
+        assert trace.get_current_span() is request
+    _, call, _ = gateway.spans
+    assert call.parent == request.get_span_context()
+
+
+def assert_left(gateway: TracedGateway, *outcomes: str) -> None:
+    attempt, call = gateway.spans
+    assert facts(call)["avionics.call.outcome"] in outcomes
+    for span in (attempt, call):
+        assert span.end_time
+        assert span.status.status_code is StatusCode.UNSET
+        assert facts(span)["error.type"] == "cancelled"
+        assert facts(span)["gen_ai.response.finish_reasons"] == ("error",)

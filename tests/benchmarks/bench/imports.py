@@ -1,0 +1,54 @@
+"""What an import costs, in a fresh process each time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from bench.clients import CLIENTS
+
+__all__ = ["ImportCost", "import_costs"]
+
+_PROGRAM = """
+import resource, sys
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+before, loaded = cpu(), len(sys.modules)
+{statement}
+print(cpu() - before, len(sys.modules) - loaded)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCost:
+    """CPU seconds, and the number of modules that are loaded."""
+
+    cpu: float
+    modules: int
+
+
+def import_costs(pythons: Mapping[str, str], *, rounds: int) -> Mapping[str, ImportCost]:
+    """The clients that have an import of their own, in turn, in the median."""
+    names = [name for name in pythons if CLIENTS[name].imports]
+    seen: dict[str, list[ImportCost]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            seen[name].append(_cost(pythons[name], CLIENTS[name].imports))
+    return {name: ImportCost(median(cost.cpu for cost in costs), costs[0].modules) for name, costs in seen.items()}
+
+
+def _cost(python: str, statement: str) -> ImportCost:
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    run = subprocess.run(
+        [python, "-c", _PROGRAM.format(statement=statement)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    cpu, modules = run.stdout.split()[-2:]
+    return ImportCost(float(cpu), int(modules))
