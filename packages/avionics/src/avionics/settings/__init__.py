@@ -7,13 +7,14 @@ it stands, the shape of its value, and what is expected, and never repeats a val
 
 from avionics.settings.agents import AgentSettings, ModelSettings
 from avionics.settings.call_log import CallLogSettings
-from avionics.settings.calls import LimitsSettings, RoutingSettings
+from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
 from avionics.settings.flat_names import FLAT_NAMES
 from avionics.settings.llm_config import LLMConfig, ReasoningSettings
 from avionics.settings.prices import PriceRow, PriceSettings
 from avionics.settings.process import get_settings, reload_settings, reset_settings, set_settings
 from avionics.settings.providers import ProviderSettings, TimeoutSettings
+from avionics.settings.routing import RoutingSettings
 from avionics.settings.schema import settings_schema
 from avionics.settings.settings import Settings
 from avionics.settings.telemetry import TelemetrySettings

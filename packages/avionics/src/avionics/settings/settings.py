@@ -14,13 +14,14 @@ from avionics.config_file import KeyPath
 from avionics.errors import ConfigurationError
 from avionics.settings.agents import AgentSettings, ModelSettings
 from avionics.settings.call_log import CallLogSettings
-from avionics.settings.calls import LimitsSettings, RoutingSettings
+from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
 from avionics.settings.explanation import explained
 from avionics.settings.flat_names import FlatNames
 from avionics.settings.layers import Layer, merged, place_of, read_layers
 from avionics.settings.prices import PriceRow
 from avionics.settings.providers import KINDS, WELL_KNOWN, AnyProviderSettings, ProviderSettings, with_kind
+from avionics.settings.routing import RoutingSettings
 from avionics.settings.telemetry import TelemetrySettings
 
 __all__ = ["DEFAULT_AGENT", "Settings"]
