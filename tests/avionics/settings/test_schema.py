@@ -17,7 +17,8 @@ EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "avionics.yaml"
 FIRST = Path(str(files("avionics.cli"))) / "first_settings.yaml"
 
 WRONG: list[dict[str, Any]] = [
-    {"cache": {}},
+    {"caches": {}},
+    {"cache": {"backend": "disk"}},
     {"limits": {"max_retries": "many"}},
     {"limits": {"max_retries": -1}},
     {"llm_max_retries": "many"},

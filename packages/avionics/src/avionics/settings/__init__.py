@@ -6,6 +6,7 @@ it stands, the shape of its value, and what is expected, and never repeats a val
 """
 
 from avionics.settings.agents import AgentSettings, ModelSettings
+from avionics.settings.cache import CacheSettings
 from avionics.settings.call_log import CallLogSettings
 from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
@@ -22,6 +23,7 @@ from avionics.settings.telemetry import TelemetrySettings
 __all__ = [
     "FLAT_NAMES",
     "AgentSettings",
+    "CacheSettings",
     "CallLogSettings",
     "DatabaseSettings",
     "LLMConfig",

@@ -13,6 +13,7 @@ from typing_extensions import override
 from avionics.config_file import KeyPath
 from avionics.errors import ConfigurationError
 from avionics.settings.agents import AgentSettings, ModelSettings
+from avionics.settings.cache import CacheSettings
 from avionics.settings.call_log import CallLogSettings
 from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
@@ -86,6 +87,8 @@ class Settings(FlatNames, BaseSettings):
     """Where calls are logged."""
     call_log: CallLogSettings = CallLogSettings()
     """What is logged of them."""
+    cache: CacheSettings = CacheSettings()
+    """Where answers are kept to be given again."""
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
 
