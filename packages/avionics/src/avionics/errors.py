@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import override
 
@@ -40,8 +40,10 @@ __all__ = [
     "APICallError",
     "AllAttemptsFailedError",
     "AvionicsError",
+    "CacheMissError",
     "ConfigurationError",
     "ConfigurationValidationError",
+    "GuardrailError",
     "LLMAuthenticationError",
     "LLMBillingError",
     "LLMConnectionError",
@@ -203,6 +205,21 @@ class OutputValidationError(LLMError):
 
 class QuotaExceededError(LLMError):
     """The resource callback gave a reason against the call; nothing was sent."""
+
+
+class CacheMissError(LLMError):
+    """The call may only be answered from the response cache, and that holds no answer; nothing was sent."""
+
+
+class GuardrailError(LLMError):
+    """A guardrail objects to what was asked, or to the answer. `guardrail` is its name, `side` what it objects to."""
+
+    def __init__(
+        self, message: str = "", *, guardrail: str = "", side: Literal["request", "answer"] = "request"
+    ) -> None:
+        super().__init__(message)
+        self.guardrail = guardrail
+        self.side: Literal["request", "answer"] = side
 
 
 class AllAttemptsFailedError(LLMError):
