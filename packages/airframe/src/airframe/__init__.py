@@ -24,6 +24,7 @@ from airframe.endpoints import (
     HealthReport,
     HealthState,
     Limits,
+    ServerLoad,
     Timeouts,
 )
 from airframe.errors import (
@@ -97,6 +98,7 @@ __all__ = [
     "ProviderPreferences",
     "RetryPolicy",
     "Secret",
+    "ServerLoad",
     "StreamEvent",
     "StreamEventType",
     "TLSError",

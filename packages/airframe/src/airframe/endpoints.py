@@ -14,7 +14,16 @@ from airframe.errors import ConfigurationError
 from airframe.redaction import Secret
 from airframe.types.request import Markup
 
-__all__ = ["BackendKind", "CapacityHints", "EndpointSpec", "HealthReport", "HealthState", "Limits", "Timeouts"]
+__all__ = [
+    "BackendKind",
+    "CapacityHints",
+    "EndpointSpec",
+    "HealthReport",
+    "HealthState",
+    "Limits",
+    "ServerLoad",
+    "Timeouts",
+]
 
 
 class BackendKind(StrEnum):
@@ -131,6 +140,23 @@ class HealthReport:
     def healthy(self) -> bool:
         """Whether a call may be sent there now."""
         return self.state is HealthState.HEALTHY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLoad:
+    """What a server is occupied with now; None is what it does not say.
+
+    Attributes:
+        slots: how many requests it works on at once.
+        busy_slots: on how many of them it works now.
+        waiting: how many requests wait for a slot.
+        loaded_models: the ids of the models that are in its memory.
+    """
+
+    slots: int | None = None
+    busy_slots: int | None = None
+    waiting: int | None = None
+    loaded_models: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
-from airframe.endpoints import EndpointSpec, HealthReport
+from airframe.endpoints import EndpointSpec, HealthReport, ServerLoad
 from airframe.stream import InferenceStream
 from airframe.types.request import InferenceRequest
 from airframe.types.result import InferenceResult, ModelInfo
@@ -32,6 +32,10 @@ class Adapter(ABC):
     @abstractmethod
     async def check_health(self, endpoint: EndpointSpec) -> HealthReport:
         """Look whether the endpoint can take a call now. The report says what was found; it never raises."""
+
+    async def check_load(self, endpoint: EndpointSpec) -> ServerLoad:  # noqa: ARG002 - for those who can tell
+        """What the endpoint is occupied with, as far as it says so. What cannot be found out is None; never raises."""
+        return ServerLoad()
 
     @abstractmethod
     async def list_models(self, endpoint: EndpointSpec) -> Sequence[ModelInfo]:

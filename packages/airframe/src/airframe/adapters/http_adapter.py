@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar, TypedDict, cast
+from typing import ClassVar, TypedDict, TypeVar, cast
 
 import anyio
 
 from airframe._http import HttpRequest, HttpTransport
 from airframe._version import __version__
 from airframe.adapters.adapter import Adapter
-from airframe.endpoints import EndpointSpec, HealthReport, HealthState, Limits, Timeouts
+from airframe.endpoints import EndpointSpec, HealthReport, HealthState, Limits, ServerLoad, Timeouts
 from airframe.errors import AirframeError, ConfigurationError, ErrorCategory, MalformedAnswerError, Phase
 from airframe.exchange import Call, Exchange, HttpEventSource, Prepared, Transport, read_whole_answer
 from airframe.protocols.protocol import DecodeOptions, Protocol
@@ -23,7 +24,9 @@ from airframe.types.json_value import JSONObject
 from airframe.types.request import InferenceRequest, Markup
 from airframe.types.result import InferenceResult, ModelInfo
 
-__all__ = ["HttpAdapter", "HttpOptions"]
+__all__ = ["HttpAdapter", "HttpOptions", "as_probe", "told"]
+
+AnswerT = TypeVar("AnswerT")
 
 PROBE_TIMEOUTS = Timeouts(connect=2.0, first_event=5.0, idle=5.0, attempt=5.0, total=5.0)
 """For health checks: who does not answer a trivial question in five seconds cannot take a call."""
@@ -113,6 +116,12 @@ class HttpAdapter(Adapter):
             return HealthReport(state=_state(error), detail=str(error))
         return HealthReport(state=HealthState.HEALTHY, detail=detail, latency=anyio.current_time() - started)
 
+    async def check_load(self, endpoint: EndpointSpec) -> ServerLoad:
+        models = await told(self.list_models(as_probe(endpoint)))
+        if models is None or all(model.loaded is None for model in models):
+            return ServerLoad()
+        return ServerLoad(loaded_models=tuple(model.id for model in models if model.loaded))
+
     async def list_models(self, endpoint: EndpointSpec) -> Sequence[ModelInfo]:
         async def attempt(exchange: Exchange) -> Sequence[ModelInfo]:
             rows = objects_in(parse_object(await self.get(exchange, self.models_path)), "data")
@@ -186,6 +195,19 @@ class HttpAdapter(Adapter):
             retry=retry or self._retry,
             budget=self._budgets[endpoint.origin],
         )
+
+
+def as_probe(endpoint: EndpointSpec) -> EndpointSpec:
+    """The same with the timeouts of a health check."""
+    return replace(endpoint, timeouts=PROBE_TIMEOUTS)
+
+
+async def told(answer: Awaitable[AnswerT]) -> AnswerT | None:
+    """The answer to a question that a server may leave open; None when it does."""
+    try:
+        return await answer
+    except AirframeError:
+        return None
 
 
 def _state(error: AirframeError) -> HealthState:

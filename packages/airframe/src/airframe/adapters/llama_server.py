@@ -6,12 +6,13 @@ What only llama.cpp knows goes in as `extra_params`, under its own names: `{"gra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, Unpack, cast
 
-from airframe.adapters.http_adapter import HttpAdapter, HttpOptions
-from airframe.endpoints import BackendKind, EndpointSpec, Timeouts
+from airframe.adapters.http_adapter import HttpAdapter, HttpOptions, as_probe, told
+from airframe.endpoints import BackendKind, EndpointSpec, ServerLoad, Timeouts
 from airframe.errors import ConfigurationError, MalformedAnswerError, Phase
 from airframe.exchange import Exchange, Prepared
 from airframe.protocols.chat_dialect import LLAMA_SERVER
@@ -33,6 +34,8 @@ from airframe.types.request import InferenceRequest, Markup
 from airframe.types.result import ModelInfo
 
 __all__ = ["LlamaServerAdapter"]
+
+_DEFERRED = re.compile(rb"^llamacpp:requests_deferred (\d{1,9})$", re.MULTILINE)
 
 
 class LlamaServerAdapter(HttpAdapter):
@@ -87,6 +90,25 @@ class LlamaServerAdapter(HttpAdapter):
 
         async def attempt(exchange: Exchange) -> Sequence[LlamaSlot]:
             return [_slot(row) for row in parse_objects(await self.get(exchange, "/slots"))]
+
+        return await self._call(endpoint).run(attempt)
+
+    async def check_load(self, endpoint: EndpointSpec) -> ServerLoad:
+        """What `/slots` (else `/props`) and, where the server runs with `--metrics`, `/metrics` say."""
+        load = await super().check_load(endpoint)
+        endpoint = as_probe(endpoint)
+        load = replace(load, waiting=await told(self._waiting(endpoint)))
+        if (slots := await told(self.slots(endpoint))) is not None:
+            return replace(load, slots=len(slots), busy_slots=sum(slot.processing for slot in slots))
+        props = await told(self.props(endpoint))
+        return replace(load, slots=props.slots) if props else load
+
+    async def _waiting(self, endpoint: EndpointSpec) -> int | None:
+        """How many requests wait for a slot."""
+
+        async def attempt(exchange: Exchange) -> int | None:
+            found = _DEFERRED.search(await self.get(exchange, "/metrics"))
+            return int(found.group(1)) if found else None
 
         return await self._call(endpoint).run(attempt)
 

@@ -19,7 +19,7 @@ import anyio.lowlevel
 from typing_extensions import override
 
 from airframe.adapters.adapter import Adapter
-from airframe.endpoints import EndpointSpec, HealthReport, HealthState
+from airframe.endpoints import EndpointSpec, HealthReport, HealthState, ServerLoad
 from airframe.errors import AirframeError
 from airframe.retry import RetryPolicy
 from airframe.stream import InferenceStream
@@ -55,6 +55,7 @@ class ScriptedAdapter(Adapter):
     Args:
         script: a `Script`, or its steps.
         health: what `check_health` reports.
+        load: what `check_load` reports.
         models: what `list_models` lists, besides the models of the script.
         max_retries: how often a failed attempt is repeated with the next step, as adapters over HTTP do it. By default
             every step is a call of its own.
@@ -69,6 +70,7 @@ class ScriptedAdapter(Adapter):
         script: Script | Iterable[Step] = (),
         *,
         health: HealthReport | None = None,
+        load: ServerLoad | None = None,
         models: Sequence[ModelInfo] = (),
         max_retries: int = 0,
         clock: Clock | None = None,
@@ -84,7 +86,10 @@ class ScriptedAdapter(Adapter):
         """What was asked, and where."""
         self.open_streams = 0
         """Streams that were begun and neither ended nor let go."""
-        self._health = health or HealthReport(state=HealthState.HEALTHY)
+        self.health = health or HealthReport(state=HealthState.HEALTHY)
+        """What `check_health` reports from now on."""
+        self.load = load or ServerLoad()
+        """What `check_load` reports from now on."""
         self._models = (*(ModelInfo(id=name) for name in script.models), *models)
 
     @property
@@ -111,9 +116,15 @@ class ScriptedAdapter(Adapter):
 
     @override
     async def check_health(self, endpoint: EndpointSpec) -> HealthReport:
-        """The report given to the constructor."""
+        """The report that stands in `health`."""
         await anyio.lowlevel.checkpoint()
-        return self._health
+        return self.health
+
+    @override
+    async def check_load(self, endpoint: EndpointSpec) -> ServerLoad:
+        """The report that stands in `load`."""
+        await anyio.lowlevel.checkpoint()
+        return self.load
 
     @override
     async def list_models(self, endpoint: EndpointSpec) -> Sequence[ModelInfo]:
