@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from avionics.settings.llm_config import LLMConfig
 from avionics.settings.model_specs import SpecSettings
@@ -27,12 +27,25 @@ class AgentSettings(LLMConfig, frozen=True):
     """The model that it is asked for: a name that it knows, or an entry of `models`."""
     fallbacks: Annotated[tuple[Name, ...] | None, BeforeValidator(_split)] = None
     """The providers that are asked when it fails, in order; in one text with commas between."""
+    route: Name | None = None
+    """The route of `routing.routes` that says whom it asks, in place of these three."""
+
+    @model_validator(mode="after")
+    def _check_route(self) -> Self:
+        if self.route is not None and not (self.provider is self.model is self.fallbacks is None):
+            raise ValueError("a route says whom to ask; give either route, or provider, model and fallbacks")
+        return self
 
     def over_default(self, default: AgentSettings) -> AgentSettings:
         """The same, with what is not stated here taken from `default`.
 
-        A model is known to its provider, so it is taken over only when the provider is.
+        A model is known to its provider, so it is taken over only when the provider is. A route is taken over by who
+        says nothing of whom to ask.
         """
+        if self.route is not None:
+            return self.over(default)
+        if default.route is not None and self.provider is self.model is self.fallbacks is None:
+            return self.over(default).model_copy(update={"route": default.route})
         same_provider = self.provider is None or self.provider == default.provider
         return self.over(default).model_copy(
             update={

@@ -99,6 +99,9 @@ class EndpointSettings(Section, frozen=True):
 class BackupSettings(EndpointSettings, frozen=True):
     """Another endpoint with the same model. What it does not state is the provider's own."""
 
+    own_quota: bool = False
+    """Whether its rate limits are counted apart from the provider's, so that it is asked after those as well."""
+
 
 class NoOptions(Section, frozen=True):
     """The kind has no options of its own."""

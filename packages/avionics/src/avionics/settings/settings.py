@@ -22,6 +22,7 @@ from avionics.settings.flat_names import FlatNames
 from avionics.settings.layers import Layer, merged, place_of, read_layers
 from avionics.settings.prices import PriceRow
 from avionics.settings.providers import KINDS, WELL_KNOWN, AnyProviderSettings, ProviderSettings, with_kind
+from avionics.settings.references import unclear_names
 from avionics.settings.routing import RoutingSettings
 from avionics.settings.telemetry import TelemetrySettings
 
@@ -100,6 +101,8 @@ class Settings(FlatNames, BaseSettings):
         except ValidationError as error:
             raise ConfigurationError(explained(error, type(self), layers)) from None
         self._layers = layers
+        if unclear := [*unclear_names(self.agents, self.routing.routes, self.models, self.origin)]:
+            raise ConfigurationError("\n".join(unclear))
 
     @override
     @classmethod
@@ -115,13 +118,13 @@ class Settings(FlatNames, BaseSettings):
         return (init_settings,)
 
     def agent(self, name: str | None = None) -> AgentSettings:
-        """What holds for an agent, `default` included. One that is not described is asked for as `default` is."""
-        default = self.agents.get(DEFAULT_AGENT, AgentSettings())
-        default = default.model_copy(
-            update={"provider": default.provider or _DEFAULT_PROVIDER, "fallbacks": default.fallbacks or ()}
-        )
+        """What holds for an agent, `default` included. One that is not described is asked for as `default` is.
+
+        One with a route has the provider and the model that the route names first.
+        """
+        default = self._with_provider(self.agents.get(DEFAULT_AGENT, AgentSettings()))
         named = self.agents.get(name) if name and name != DEFAULT_AGENT else None
-        return named.over_default(default) if named else default
+        return self._with_provider(named.over_default(default)) if named else default
 
     def first_provider(self, agent_name: str | None = None) -> str:
         """The name of the provider that an agent asks first."""
@@ -160,5 +163,13 @@ class Settings(FlatNames, BaseSettings):
         default = self.agent()
         if provider == default.provider:
             return self
-        agent = default.model_copy(update={"provider": provider, "model": None})
+        agent = default.model_copy(update={"provider": provider, "model": None, "route": None})
         return self.model_copy(update={"agents": {**self.agents, DEFAULT_AGENT: agent}})
+
+    def _with_provider(self, agent: AgentSettings) -> AgentSettings:
+        if agent.route is None:
+            asked: dict[str, object] = {"provider": agent.provider or _DEFAULT_PROVIDER}
+        else:
+            first = self.routing.routes[agent.route].deployments[0][0]
+            asked = {"provider": first.provider, "model": first.model}
+        return agent.model_copy(update={**asked, "fallbacks": agent.fallbacks or ()})
