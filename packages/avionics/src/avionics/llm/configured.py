@@ -23,10 +23,15 @@ _SAMPLING = (
 )
 
 
-def configured(request: InferenceRequest, config: LLMConfig) -> InferenceRequest:
-    """`request` with the fields that it leaves open taken from `config`."""
-    stated = {name: getattr(config, name) for name in _SAMPLING if getattr(request, name) is None}
-    changes: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
+def configured(request: InferenceRequest, config: LLMConfig, *, model: str | None = None) -> InferenceRequest:
+    """`request` with the fields that it leaves open taken from `config`, and to `model`, if one is given."""
+    changes: dict[str, Any] = {
+        name: value
+        for name in _SAMPLING
+        if (value := getattr(config, name)) is not None and getattr(request, name) is None
+    }
+    if model is not None and model != request.model:
+        changes["model"] = model
     if config.stop and not request.stop:
         changes["stop"] = config.stop
     if config.reasoning and request.reasoning is None:

@@ -26,6 +26,8 @@ class PreparedRequest:
     def finish(self, result: InferenceResult) -> InferenceResult:
         """The answer, with the warnings among its own."""
         found = self.check(result) if self.check else ()
+        if not self.warnings and not found:
+            return result
         return replace(result, warnings=(*self.warnings, *result.warnings, *found))
 
     def finish_stream(self, stream: InferenceStream) -> InferenceStream:

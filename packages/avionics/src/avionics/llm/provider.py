@@ -359,7 +359,7 @@ class LLMProvider(ABC):
     def _completed(self, request: InferenceRequest) -> InferenceRequest:
         """With the model by its own name, and what the settings say where the caller said nothing."""
         model, config = self._described(request.model or self.default_model)
-        return configured(replace(request, model=model), config)
+        return configured(request, config, model=model)
 
     def _described(self, model: str | None) -> tuple[str | None, LLMConfig]:
         """What the settings say of a model: its own name, where they use an alias, and how it is asked."""

@@ -31,6 +31,7 @@ __all__ = [
     "estimate_prompt_tokens",
     "estimate_tokens",
     "message_text",
+    "utf8_length",
 ]
 
 _BYTES_PER_TOKEN = 4
@@ -87,7 +88,7 @@ def conversation(prompt: str | None, system: str | None, messages: Sequence[Mess
 
 def estimate_tokens(text: str) -> int:
     """About how many tokens `text` is."""
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+    return -(-utf8_length(text) // _BYTES_PER_TOKEN)
 
 
 def estimate_prompt_tokens(request: InferenceRequest) -> int:
@@ -102,7 +103,13 @@ def estimate_message_tokens(message: Message) -> int:
 
 def message_text(message: Message) -> str:
     """All texts of a message in one, those of tool calls and their results included."""
-    return "".join(_texts(message.parts))
+    content = message.content
+    return content if isinstance(content, str) else "".join(_texts(content))
+
+
+def utf8_length(text: str) -> int:
+    """Bytes of `text` in UTF-8. Of ASCII, which most texts are, this is known without looking at it."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _texts(parts: Iterable[Part]) -> Iterator[str]:

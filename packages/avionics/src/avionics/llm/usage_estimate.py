@@ -24,7 +24,7 @@ from airframe.types import (
     Usage,
 )
 from avionics.llm.records import UsageSource
-from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens, message_text
+from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens, message_text, utf8_length
 
 __all__ = ["Consumption", "broken_consumption", "may_be_billed", "whole_consumption"]
 
@@ -133,8 +133,8 @@ def _with_answer(usage: Usage, tokens: int) -> Usage:
 
 
 def _fewest(text: str) -> int:
-    return len(text.encode("utf-8", "replace")) // _BYTES_OF_LONG_TOKENS
+    return utf8_length(text) // _BYTES_OF_LONG_TOKENS
 
 
 def _most(text: str) -> int:
-    return math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_OF_SHORT_TOKENS)
+    return math.ceil(utf8_length(text) / _BYTES_OF_SHORT_TOKENS)

@@ -74,7 +74,9 @@ def _check_abilities(request: InferenceRequest, spec: ModelSpec) -> Iterator[Air
     if spec.input_modalities is None:
         return
     for position, message in enumerate(request.messages):
-        for modality in dict.fromkeys(_read(message.parts)):
+        if isinstance(message.content, str):
+            continue
+        for modality in dict.fromkeys(_read(message.content)):
             if modality not in spec.input_modalities:
                 yield _unsupported(
                     f"messages[{position}] holds {modality}, which {spec.name} does not read; it reads "
@@ -92,8 +94,10 @@ def _read(parts: Iterable[Part]) -> Iterator[Modality]:
 
 def _check_length(request: InferenceRequest, spec: ModelSpec, endpoint: EndpointSpec) -> Iterator[AirframeError]:
     window = known_window(spec, endpoint)
+    if window is None:
+        return
     estimate = estimate_prompt_tokens(request)
-    if window is not None and estimate > window * _SURELY:
+    if estimate > window * _SURELY:
         yield InvalidRequestError(
             f"the prompt is about {estimate} tokens long by our estimate, and {spec.name} has a window of {window}; "
             "shorten it, or choose a model with a larger window",

@@ -63,7 +63,7 @@ def fit_reasoning(
         notes.append(_note("reasoning", f"how much {spec.name} reasons cannot be set; it was not sent"))
     else:
         fitted = wish
-    return replace(request, reasoning=fitted), notes
+    return (request if fitted == wish else replace(request, reasoning=fitted)), notes
 
 
 def _asks(wish: ReasoningOptions) -> bool:

@@ -38,8 +38,10 @@ def truncation_check(
     Ollama and LM Studio cut the beginning off a prompt that is longer than the loaded context, and answer as if nothing
     had happened. What they counted tells.
     """
+    if endpoint.backend_kind not in _SILENT_KINDS:
+        return None
     estimate = estimate_prompt_tokens(request)
-    if estimate < _WORTH_A_LOOK or endpoint.backend_kind not in _SILENT_KINDS:
+    if estimate < _WORTH_A_LOOK:
         return None
     model = request.model or endpoint.model
     context = _loaded_context(request, endpoint, registry.at(endpoint, model, provider=provider))
