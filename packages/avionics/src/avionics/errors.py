@@ -15,6 +15,9 @@
         ├── LLMContextLengthError  UnsupportedOperationError
         ├── OutputValidationError            an answer came, and is not what was asked for
         ├── QuotaExceededError               the resource callback said no; nothing was sent
+        │   └── BudgetExceededError          a budget of the settings has too little left for the call
+        ├── RateLimitExceededError           a rate of the settings, or one that the provider named; nothing was sent
+        ├── LimitsUnavailableError           limits cannot be counted, and the settings refuse to go without
         └── AllAttemptsFailedError           every provider failed; holds each one's error
 
 `ERROR_CLASSES` maps airframe's categories to classes. Airframe's error is always the `__cause__`. All errors pickle.
@@ -23,6 +26,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -40,6 +44,7 @@ __all__ = [
     "APICallError",
     "AllAttemptsFailedError",
     "AvionicsError",
+    "BudgetExceededError",
     "CacheMissError",
     "ConfigurationError",
     "ConfigurationValidationError",
@@ -54,12 +59,14 @@ __all__ = [
     "LLMRateLimitError",
     "LLMServerError",
     "LLMTimeoutError",
+    "LimitsUnavailableError",
     "MisfitError",
     "MissingKeyError",
     "MissingPackageError",
     "ModelNotFoundError",
     "OutputValidationError",
     "QuotaExceededError",
+    "RateLimitExceededError",
     "RequestTransformationError",
     "UnsupportedOperationError",
     "UnsupportedProviderError",
@@ -205,6 +212,65 @@ class OutputValidationError(LLMError):
 
 class QuotaExceededError(LLMError):
     """The resource callback gave a reason against the call; nothing was sent."""
+
+
+class BudgetExceededError(QuotaExceededError):
+    """A budget has too little left for the call, or cannot tell because its price is not known; nothing was sent.
+
+    Args:
+        message: which budget, what is left of it, and when it is renewed.
+        limit: the budget, in words.
+        left: what is left of it, in USD or tokens, with what running calls have reserved taken off; None is unknown.
+        renews_at: when it is renewed, in UTC; None is never.
+        provider: who was to be asked.
+        model: for which model.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        limit: str = "",
+        left: Decimal | int | None = None,
+        renews_at: datetime | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, model=model, category=ErrorCategory.BILLING)
+        self.limit = limit
+        self.left = left
+        self.renews_at = renews_at
+
+
+class RateLimitExceededError(LLMError):
+    """A call too many, too soon: there is no room within the time that it may wait; nothing was sent.
+
+    Args:
+        message: which limit, and when there is room.
+        limit: the limit, in words.
+        retry_after: seconds until there may be room; None is unknown, and never for a call that is larger than the
+            whole limit.
+        provider: who was to be asked.
+        model: for which model.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        limit: str = "",
+        retry_after: float | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        super().__init__(
+            message, provider=provider, model=model, category=ErrorCategory.RATE_LIMIT, retry_after=retry_after
+        )
+        self.limit = limit
+
+
+class LimitsUnavailableError(LLMError):
+    """What counts the limits cannot be used, and `limits.on_store_failure` is `refuse`; nothing was sent."""
 
 
 class CacheMissError(LLMError):

@@ -11,6 +11,7 @@ from avionics.settings.call_log import CallLogSettings
 from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
 from avionics.settings.flat_names import FLAT_NAMES
+from avionics.settings.limits import BudgetSettings, RateSettings
 from avionics.settings.llm_config import LLMConfig, ReasoningSettings
 from avionics.settings.prices import PriceRow, PriceSettings
 from avionics.settings.process import get_settings, reload_settings, reset_settings, set_settings
@@ -23,6 +24,7 @@ from avionics.settings.telemetry import TelemetrySettings
 __all__ = [
     "FLAT_NAMES",
     "AgentSettings",
+    "BudgetSettings",
     "CacheSettings",
     "CallLogSettings",
     "DatabaseSettings",
@@ -32,6 +34,7 @@ __all__ = [
     "PriceRow",
     "PriceSettings",
     "ProviderSettings",
+    "RateSettings",
     "ReasoningSettings",
     "RoutingSettings",
     "Settings",
