@@ -20,7 +20,7 @@ from avionics.llm.gateway import LLMGateway, LLMResponse
 from avionics.llm.records import AttemptFinished
 from avionics.settings import Settings
 from avionics.telemetry import OpenTelemetryObserver
-from avionics.telemetry.setup import SpanMemory
+from avionics.telemetry.sdk.span_memory import SpanMemory
 
 __all__ = ["run"]
 

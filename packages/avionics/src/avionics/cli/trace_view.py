@@ -12,7 +12,7 @@ from rich.text import Text
 from avionics.cli.figures import milliseconds
 from avionics.cli.waterfall import time_bar
 from avionics.telemetry import semconv
-from avionics.telemetry.setup import FinishedSpan
+from avionics.telemetry.sdk.span_memory import FinishedSpan
 
 __all__ = ["print_attributes", "print_trace"]
 

@@ -54,5 +54,7 @@ class TelemetrySettings(Section, frozen=True):
     """What a collector asks for, such as a key."""
     jsonl_file: Path = Path("avionics-telemetry.jsonl")
     """The file that `jsonl` appends to, a line for each span, event and set of metrics."""
+    prometheus_host: Name = "127.0.0.1"
+    """Where `prometheus` serves `/metrics`: for this machine alone. `0.0.0.0` serves it for all who can reach it."""
     prometheus_port: Annotated[int, Field(ge=0, le=65_535)] = 9464
-    """Where `prometheus` serves `/metrics` on this machine; 0 is any free port."""
+    """The port of that; 0 is any free one, which a line of the log names."""

@@ -1,4 +1,4 @@
-"""The one place that sets up OpenTelemetry's SDK."""
+"""Spans that stay in this process, for programs that show them."""
 
 from __future__ import annotations
 
