@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from yaml import SafeLoader
     from yaml.nodes import Node
 
-__all__ = ["SUFFIXES", "ConfigFile", "KeyPath", "read_config_file"]
+__all__ = ["SUFFIXES", "ConfigFile", "KeyPath", "parse_yaml", "read_config_file"]
 
 _MOST_VALUES, _DEEPEST = 100_000, 100
 
@@ -60,7 +60,11 @@ def read_config_file(path: Path) -> ConfigFile:
     return ConfigFile({str(key): value for key, value in cast("dict[object, object]", values).items()}, lines)
 
 
-def _parse_yaml(text: str, path: Path) -> tuple[object, Mapping[KeyPath, int]]:
+def parse_yaml(text: str, path: Path) -> tuple[object, Mapping[KeyPath, int]]:
+    """What a YAML text holds, which may also be JSON, and the line of each key. `path` is what errors call it.
+
+    Raises `ConfigurationError`, which does not repeat the text.
+    """
     import yaml  # only for those who have such a file
 
     try:
@@ -147,8 +151,8 @@ def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
 
 
 _PARSERS: Mapping[str, Callable[[str, Path], tuple[object, Mapping[KeyPath, int]]]] = {
-    ".yaml": _parse_yaml,
-    ".yml": _parse_yaml,
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
     ".toml": _parse_toml,
 }
 SUFFIXES = tuple(_PARSERS)

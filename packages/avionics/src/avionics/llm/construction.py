@@ -15,7 +15,7 @@ from avionics.errors import ConfigurationError, MissingKeyError, MissingPackageE
 from avionics.settings import FLAT_NAMES, LimitsSettings, ProviderSettings
 from avionics.settings.providers import EndpointSettings
 
-__all__ = ["adapter_for", "backups_of", "endpoint_of", "missing_setting", "variable_of"]
+__all__ = ["adapter_for", "backups_of", "endpoint_of", "missing_setting", "stated_at", "variable_of"]
 
 
 def adapter_for(
@@ -45,7 +45,7 @@ def endpoint_of(name: str, kind: str, described: ProviderSettings, base_url: str
         capacity=CapacityHints(slots=described.slots, context_window=described.context_window),
         markup=described.markup,
     )
-    return _described(f"providers.{name}", endpoint, described)
+    return stated_at(f"providers.{name}", endpoint, described)
 
 
 def backups_of(name: str, described: ProviderSettings, primary: EndpointSpec) -> tuple[EndpointSpec, ...]:
@@ -54,7 +54,7 @@ def backups_of(name: str, described: ProviderSettings, primary: EndpointSpec) ->
     A key goes to whom it is for: a backup inherits it. Raises `ConfigurationError`.
     """
     return tuple(
-        _described(
+        stated_at(
             f"providers.{name}.backups.{position}",
             replace(primary, base_url=backup.base_url or primary.base_url, model=backup.model),
             backup,
@@ -83,8 +83,8 @@ def _short_name(path: tuple[str, ...]) -> str | None:
     return next((name for name, place in FLAT_NAMES.items() if place == path), None)
 
 
-def _described(path: str, endpoint: EndpointSpec, described: EndpointSettings) -> EndpointSpec:
-    """`endpoint` with what `described` states."""
+def stated_at(path: str, endpoint: EndpointSpec, described: EndpointSettings) -> EndpointSpec:
+    """`endpoint` with what `described`, the settings at `path`, states. Raises `ConfigurationError`."""
     stated: dict[str, Any] = {
         "api_key": described.api_key and Secret(described.api_key.get_secret_value()),
         "headers": {name: value.get_secret_value() for name, value in described.headers.items()} or None,
