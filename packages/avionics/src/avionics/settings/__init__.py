@@ -13,6 +13,7 @@ from avionics.settings.database import DatabaseSettings
 from avionics.settings.flat_names import FLAT_NAMES
 from avionics.settings.limits import BudgetSettings, RateSettings
 from avionics.settings.llm_config import LLMConfig, ReasoningSettings
+from avionics.settings.nodes import NodesSettings
 from avionics.settings.prices import PriceRow, PriceSettings
 from avionics.settings.process import get_settings, reload_settings, reset_settings, set_settings
 from avionics.settings.providers import ProviderSettings, TimeoutSettings
@@ -31,6 +32,7 @@ __all__ = [
     "LLMConfig",
     "LimitsSettings",
     "ModelSettings",
+    "NodesSettings",
     "PriceRow",
     "PriceSettings",
     "ProviderSettings",

@@ -20,6 +20,7 @@ from avionics.settings.database import DatabaseSettings
 from avionics.settings.explanation import explained
 from avionics.settings.flat_names import FlatNames
 from avionics.settings.layers import Layer, merged, place_of, read_layers
+from avionics.settings.nodes import NodesSettings
 from avionics.settings.prices import PriceRow
 from avionics.settings.providers import KINDS, WELL_KNOWN, AnyProviderSettings, ProviderSettings, with_kind
 from avionics.settings.references import unclear_names
@@ -90,6 +91,8 @@ class Settings(FlatNames, BaseSettings):
     """What is logged of them."""
     cache: CacheSettings = CacheSettings()
     """Where answers are kept to be given again."""
+    nodes: NodesSettings = NodesSettings()
+    """The servers of one's own that are asked in distributed mode."""
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
 
