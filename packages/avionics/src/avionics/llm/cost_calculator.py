@@ -125,7 +125,9 @@ class CostCalculator:
         if reported_cost is not None and _is_credible(reported_cost):
             return CostMetrics(cost_usd=reported_cost, source="provider")
         terms = _with_kind(provider, terms or Terms())
-        used = replace(usage or Usage(), input_tokens=prompt_tokens, output_tokens=completion_tokens)
+        used = usage or Usage()
+        if (used.input_tokens, used.output_tokens) != (prompt_tokens, completion_tokens):
+            used = replace(used, input_tokens=prompt_tokens, output_tokens=completion_tokens)
         pricing = self._find(provider, model, terms, prompt_tokens or 0)
         if pricing is not None and pricing.source == "local":
             return CostMetrics(cost_usd=_ZERO, prompt_cost_usd=_ZERO, completion_cost_usd=_ZERO, source="local")

@@ -5,11 +5,12 @@ The snapshot is our own: `genai_prices.UpdatePrices`, which somebody else in the
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,9 @@ _RATES: Final[Mapping[str, str]] = MappingProxyType(
 _BESIDE = frozenset({"cache_audio_read_mtok", "cache_image_read_mtok", "storage_searches_kcount"})
 """Units that come on top of others, or are asked for by name."""
 
+_REMEMBERED = 1024
+"""Models whose place in the list is remembered, also that they have none. Looking for one goes through all of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPrice:
@@ -60,6 +64,10 @@ class ListedPrice:
 
 class PriceList:
     """Finds prices. Loading it takes a while and some memory, so the first question does that."""
+
+    def __init__(self) -> None:
+        self._entry = lru_cache(_REMEMBERED)(self._find_entry)
+        self._sheets: dict[int, _RateSheet] = {}
 
     @property
     def version(self) -> str:
@@ -78,40 +86,78 @@ class PriceList:
 
         None when the list does not have it: not the vendor, not the model, or not the tier.
         """
-        try:
-            vendor = self._vendor(provider, terms)
-            _, listed = self._snapshot.find_provider_model(model, vendor, None, None)
-        except LookupError:
+        entry = self._entry(provider, model, terms.kind, terms.server_address)
+        if entry is None:
             return None
+        vendor, listed = entry
         at = terms.at or datetime.now(UTC)
         if not _has_tier(listed, vendor, terms.tier, at):
             return None
-        price = listed.get_prices(at, _context(terms.tier))
-        units = _rated(price)
-        rates = {_RATES[unit]: _for_prompt(rate, prompt_tokens) for unit, rate in units.items() if unit in _RATES}
+        sheet = self._sheet(listed.get_prices(at)) if terms.tier is None else _tier_sheet(listed, terms.tier, at)
         return ListedPrice(
-            provider=vendor.id,
-            model=listed.id,
-            rates=PriceSettings.model_validate(rates),
-            complete=units.keys() <= _RATES.keys(),
+            provider=vendor.id, model=listed.id, rates=sheet.rates(prompt_tokens), complete=sheet.complete
         )
 
-    def _vendor(self, provider: str, terms: Terms) -> Provider:
+    def _find_entry(
+        self, provider: str, model: str, kind: str | None, server_address: str | None
+    ) -> tuple[Provider, ModelInfo] | None:
+        """Who sends the bill, and their model, or that of whose models they serve; None when one is not listed."""
+        try:
+            vendor = self._vendor(provider, kind, server_address)
+            _, listed = self._snapshot.find_provider_model(model, vendor, None, None)
+        except LookupError:
+            return None
+        return vendor, listed
+
+    def _vendor(self, provider: str, kind: str | None, server_address: str | None) -> Provider:
         """Who sends the bill: whose host it is, else whose API, else whose name. Raises `LookupError`."""
         find = self._snapshot.find_provider
-        if terms.server_address:
+        if server_address:
             try:
-                return find(None, None, f"https://{terms.server_address}")
+                return find(None, None, f"https://{server_address}")
             except LookupError:
                 pass  # a proxy of one's own, or somebody who is not in the list
-        if terms.kind is not None and terms.kind not in _VENDORS:
+        if kind is not None and kind not in _VENDORS:
             raise LookupError(provider)
-        return find(None, terms.kind or provider, None)
+        return find(None, kind or provider, None)
+
+    def _sheet(self, price: ModelPrice) -> _RateSheet:
+        """Made once for each of the list's own prices, which live as long as it does."""
+        sheet = self._sheets.get(id(price))
+        if sheet is None:
+            sheet = self._sheets[id(price)] = _RateSheet(price)
+        return sheet
 
 
-def _context(tier: str | None) -> Mapping[str, str]:
+class _RateSheet:
+    """One price of the list in our words. `complete` as in `ListedPrice`."""
+
+    def __init__(self, price: ModelPrice) -> None:
+        units = _rated(price)
+        self.complete = units.keys() <= _RATES.keys()
+        self._units = {_RATES[unit]: rate for unit, rate in units.items() if unit in _RATES}
+        tiers = [rate.tiers for rate in self._units.values() if not isinstance(rate, Decimal)]
+        self._steps = sorted({tier.start for own in tiers for tier in own})
+        """The lengths of prompt beyond which another rate holds."""
+        self._rates: dict[int, PriceSettings] = {}
+
+    def rates(self, prompt_tokens: int) -> PriceSettings:
+        """Those for a prompt of so many tokens."""
+        step = bisect_left(self._steps, prompt_tokens)
+        rates = self._rates.get(step)
+        if rates is None:
+            stated = {name: _for_prompt(rate, prompt_tokens) for name, rate in self._units.items()}
+            rates = self._rates[step] = PriceSettings.model_validate(stated)
+        return rates
+
+
+def _tier_sheet(model: ModelInfo, tier: str, at: datetime) -> _RateSheet:
+    return _RateSheet(model.get_prices(at, _context(tier)))
+
+
+def _context(tier: str) -> Mapping[str, str]:
     """How the list names a tier: by the vendor's word, as a way of processing, or as a speed."""
-    return {} if tier is None else {"service_tier": tier, "processing": tier, "speed": tier}
+    return {"service_tier": tier, "processing": tier, "speed": tier}
 
 
 def _has_tier(model: ModelInfo, vendor: Provider, tier: str | None, at: datetime) -> bool:

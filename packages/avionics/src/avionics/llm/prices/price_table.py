@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import UTC, date, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +25,8 @@ __all__ = ["PriceTable"]
 
 _CONDITIONS = PriceRow.model_fields.keys() - PriceSettings.model_fields.keys()
 _ROWS = TypeAdapter(tuple[PriceRow, ...])
+_REMEMBERED = 1024
+"""Models, at so many providers, tiers and lengths of prompt, whose rates are remembered."""
 
 
 class _PriceFile(Section, frozen=True):
@@ -41,6 +44,9 @@ class PriceTable:
     def __init__(self, rows: Iterable[PriceRow] = (), *, aliases: Mapping[str, str] | None = None) -> None:
         self.rows = tuple(rows)
         self.aliases = dict(aliases or {})
+        self._days = sorted({row.since for row in self.rows if row.since is not None})
+        self._lengths = sorted({row.above for row in self.rows if row.above is not None})
+        self._rates = lru_cache(_REMEMBERED)(self._find_rates)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -78,16 +84,32 @@ class PriceTable:
 
     def find(self, provider: str, model: str | None, terms: Terms, *, prompt_tokens: int = 0) -> PriceSettings | None:
         """The rates that hold for a prompt of so many tokens; None when no row does."""
-        names = {provider, terms.kind}
+        if not self.rows:
+            return None
         day = (terms.at or datetime.now(UTC)).astimezone(UTC).date()
+        # All days from one that a row names to the next are alike, and so are all prompts.
+        past = bisect_right(self._days, day)
+        exceeded = bisect_left(self._lengths, prompt_tokens)
+        return self._rates(
+            frozenset({provider, terms.kind}),
+            model,
+            terms.service_tier,
+            self._days[past - 1] if past else date.min,
+            self._lengths[exceeded - 1] if exceeded else -1,
+        )
+
+    def _find_rates(
+        self, names: frozenset[str | None], model: str | None, service_tier: str | None, day: date, exceeded: int
+    ) -> PriceSettings | None:
+        """`names` are those of the provider and its kind; `exceeded` is the greatest length that the prompt exceeds."""
         holding = [
             row
             for row in self.rows
             if row.provider is None or row.provider in names
             if _fits(row.model, model)
             if row.since is None or row.since <= day
-            if row.service_tier is None or row.service_tier == terms.service_tier
-            if row.above is None or prompt_tokens > row.above
+            if row.service_tier is None or row.service_tier == service_tier
+            if row.above is None or row.above <= exceeded
         ]
         if not holding:
             return None
