@@ -1,0 +1,81 @@
+"""A route: whom to ask, in which order, and how long. What the settings say of it is read in `route_table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from avionics.llm.routing.deployment import Deployment
+from avionics.settings.routing import Balancing
+
+__all__ = ["Route", "RoutePolicy", "StreamPolicy", "Tier"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Equals, each directly followed by its backups; the next tier is a fallback of this one."""
+
+    deployments: tuple[Deployment, ...]
+    balancing: Balancing = "weighted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPolicy:
+    """What is held back at the beginning of a stream: until the first of the three limits is reached, or the end.
+
+    Attributes:
+        buffer_events: events; 1 delivers at once.
+        buffer_bytes: bytes of text, in UTF-8.
+        buffer_seconds: since the first event.
+        least_tokens_per_second: what is slower while it is held back is given up; None waits.
+        continue_broken: whether another deployment continues a text that breaks off after delivery.
+    """
+
+    buffer_events: int = 1
+    buffer_bytes: int = 2000
+    buffer_seconds: float = 1.0
+    least_tokens_per_second: float | None = None
+    continue_broken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutePolicy:
+    """How a call on a route is made.
+
+    Attributes:
+        total: seconds for the whole call, retries and fallbacks included; None is no limit.
+        hedge_after: seconds of silence after which another deployment is asked as well; None never.
+        hedge_most: how many are asked besides the first.
+        max_attempts: how many deployments are asked at most; None is all.
+        stream: what is held back of a stream.
+    """
+
+    total: float | None = None
+    hedge_after: float | None = None
+    hedge_most: int = 1
+    max_attempts: int | None = None
+    stream: StreamPolicy = field(default_factory=StreamPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Deployments in order, by tiers.
+
+    Attributes:
+        name: its own, or that of the agent whose route it is.
+        tiers: whom to ask; a tier is a fallback of those before it.
+        context_length: whom to ask when the prompt is too long; empty: who of `tiers` has a larger window.
+        content_filter: whom to ask when the prompt or the answer was blocked; empty: nobody.
+        policy: how a call is made.
+    """
+
+    name: str
+    tiers: tuple[Tier, ...]
+    context_length: tuple[Tier, ...] = ()
+    content_filter: tuple[Tier, ...] = ()
+    policy: RoutePolicy = field(default_factory=RoutePolicy)
+
+    def deployments(self) -> Iterator[Deployment]:
+        """Those of all three chains, each once, in the order of the settings."""
+        chains = (*self.tiers, *self.context_length, *self.content_filter)
+        yield from dict.fromkeys(deployment for tier in chains for deployment in tier.deployments)
