@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airframe.errors import ErrorCategory
 from airframe.types import FinishReason, InferenceResult, Part, ReasoningPart, RefusalPart, TextPart, ToolCall, Usage
-from avionics.llm.fallback import FALLS_BACK, empty_answer_error, falls_back, is_empty
+from avionics.llm.fallback import FALLS_BACK, empty_answer_error, is_empty, still_to_ask
+from avionics.llm.routing import Circumstances, Deployment, Needs, Route, Tier, plan
 
 ANOTHER_MAY_DO = {
     "auth", "permission", "billing", "rate_limit", "overloaded", "loading", "not_found", "unsupported", "timeout",
@@ -14,18 +17,49 @@ ANOTHER_MAY_DO = {
 }  # fmt: skip
 
 
+FIRST, BACKUP, OTHER = Deployment(provider="a"), Deployment(provider="a", backup=0), Deployment(provider="b")
+
+
+def still(category: ErrorCategory, *remaining: Deployment, **chains: tuple[Tier, ...]) -> tuple[Deployment, ...]:
+    """Who is asked after the first deployment failed like that."""
+    route = Route(name="r", tiers=(Tier(deployments=(FIRST, *remaining)),), **chains)
+    made = plan(route, Needs(input_tokens=10), Circumstances(), specs={}, healths={}, now=0.0)
+    return still_to_ask(remaining, FIRST, category, made)
+
+
 @pytest.mark.parametrize("category", ErrorCategory)
 def test_a_failure_falls_back_where_another_provider_may_do(category: ErrorCategory) -> None:
     """A wrong request, a blocked prompt, a conflict, a broken certificate and a cancellation do not fall back."""
-    assert falls_back(category) is (category.value in ANOTHER_MAY_DO)
+    assert still(category, OTHER) == ((OTHER,) if category.value in ANOTHER_MAY_DO else ())
     assert category in FALLS_BACK
 
 
-def test_a_prompt_that_is_too_long_falls_back_to_a_larger_window_only() -> None:
-    """The same window would be as full."""
-    assert not falls_back(ErrorCategory.CONTEXT_LENGTH)
-    assert falls_back(ErrorCategory.CONTEXT_LENGTH, larger_window=True)
-    assert not falls_back(ErrorCategory.INVALID_REQUEST, larger_window=True)
+@pytest.mark.parametrize("category", ErrorCategory)
+def test_a_backup_is_asked_where_the_endpoint_was_the_trouble(category: ErrorCategory) -> None:
+    """Not for its key, its account, its model or its quota, which are the same there."""
+    endpoint = {"connection", "timeout", "overloaded", "loading", "server", "protocol"}
+    assert (BACKUP in still(category, BACKUP, OTHER)) is (category.value in endpoint)
+
+
+def test_a_backup_with_a_quota_of_its_own_is_asked_after_a_rate_limit() -> None:
+    """Its limits are counted apart."""
+    own = replace(BACKUP, own_quota=True)
+    assert still(ErrorCategory.RATE_LIMIT, BACKUP, OTHER) == (OTHER,)
+    assert still(ErrorCategory.RATE_LIMIT, own, OTHER) == (own, OTHER)
+
+
+def test_a_blocked_prompt_goes_to_the_chain_for_it_only() -> None:
+    """Where the route has none, nobody else is asked."""
+    chain = (Tier(deployments=(OTHER,)),)
+    assert still(ErrorCategory.CONTENT_FILTER, BACKUP) == ()
+    assert still(ErrorCategory.CONTENT_FILTER, BACKUP, content_filter=chain) == (OTHER,)
+
+
+def test_a_prompt_that_is_too_long_goes_to_the_chain_for_it() -> None:
+    """Else to larger windows; where none is known to be larger, to nobody."""
+    chain = (Tier(deployments=(OTHER,)),)
+    assert still(ErrorCategory.CONTEXT_LENGTH, OTHER) == ()
+    assert still(ErrorCategory.CONTEXT_LENGTH, context_length=chain) == (OTHER,)
 
 
 @pytest.mark.parametrize(

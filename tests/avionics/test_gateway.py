@@ -229,7 +229,7 @@ class TestLifecycle:
         """Every ended call is in one outcome, with its attempts, tokens and cost."""
         gateway = ScriptedGateway(
             llamaserver=[
-                Failure(ErrorCategory.AUTH),
+                Failure(ErrorCategory.OVERLOADED),
                 Failure(ErrorCategory.INVALID_REQUEST),
                 Answer(chunks=["a", "b"]),
             ],

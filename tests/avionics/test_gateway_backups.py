@@ -59,18 +59,18 @@ async def test_backups_are_asked_in_order_before_the_fallback() -> None:
     assert (response.provider, response.text) == ("mine", "Hi.")
     assert json.loads(asked.body)["model"] == "some-model"
     assert (asked.headers["authorization"], asked.headers["x-team"]) == ("Bearer the-key", "blue")
-    assert [attempt.reason for attempt in recorder.end.attempts] == ["first", "fallback", "fallback"]
+    assert [attempt.reason for attempt in recorder.end.attempts] == ["first", "failover", "failover"]
     assert recorder.end.attempts[-1].server_port == port
 
 
 async def test_a_backup_states_what_differs() -> None:
-    """Its own key, and its own name for the model."""
+    """Its own key, and its own name for the provider's model."""
     with answering() as server:
         backup = {"base_url": server.base_url, "api_key": "another", "model": "my-deployment"}
         mine = {"kind": "openai_compatible", "base_url": nobody(), "api_key": "the-key", "backups": [backup]}
         settings = Settings(llm_provider="mine", llm_max_retries=0, providers={"mine": mine})
         async with LLMGateway(settings, observers=[]) as gateway:
-            response = await gateway.complete("Why?", model="some-model")
+            response = await gateway.complete("Why?")
         (asked,) = server.requests
     assert response.metadata["finish_reason"] is FinishReason.STOP
     assert json.loads(asked.body)["model"] == "my-deployment"

@@ -50,7 +50,7 @@ class TestFallback:
             ("openai", "fallback", None),
         ]
 
-    @pytest.mark.parametrize("category", ["invalid_request", "content_filter", "tls", "context_length"])
+    @pytest.mark.parametrize("category", ["invalid_request", "content_filter", "tls"])
     async def test_a_failure_that_is_the_requests_does_not_fall_back(self, ask: Ask, category: str) -> None:
         """The error comes at once, as itself, and nobody else is asked."""
         gateway = ScriptedGateway(llamaserver=[Failure(ErrorCategory(category))], openai=[Answer(text="a")])

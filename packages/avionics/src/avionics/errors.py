@@ -18,7 +18,8 @@
         │   └── BudgetExceededError          a budget of the settings has too little left for the call
         ├── RateLimitExceededError           a rate of the settings, or one that the provider named; nothing was sent
         ├── LimitsUnavailableError           limits cannot be counted, and the settings refuse to go without
-        └── AllAttemptsFailedError           every provider failed; holds each one's error
+        ├── NoDeploymentError                nobody can be asked, or not now; nothing was sent
+        └── AllAttemptsFailedError           every deployment failed; holds each one's error
 
 `ERROR_CLASSES` maps airframe's categories to classes. Airframe's error is always the `__cause__`. All errors pickle.
 """
@@ -64,6 +65,7 @@ __all__ = [
     "MissingKeyError",
     "MissingPackageError",
     "ModelNotFoundError",
+    "NoDeploymentError",
     "OutputValidationError",
     "QuotaExceededError",
     "RateLimitExceededError",
@@ -286,6 +288,13 @@ class GuardrailError(LLMError):
         super().__init__(message)
         self.guardrail = guardrail
         self.side: Literal["request", "answer"] = side
+
+
+class NoDeploymentError(LLMError):
+    """Nobody could be asked; nothing was sent. The message names the reason against each deployment.
+
+    `category` is `overloaded` when all of them have to cool down: then `retry_after` says for how long.
+    """
 
 
 class AllAttemptsFailedError(LLMError):

@@ -10,8 +10,9 @@ from types import MappingProxyType
 
 from airframe.errors import AirframeError, ErrorCategory, MalformedAnswerError
 from airframe.types import FinishReason, InferenceResult, ReasoningPart, TextPart
+from avionics.llm.routing import Deployment, RoutePlan, fails_over
 
-__all__ = ["FALLS_BACK", "empty_answer_error", "falls_back", "is_empty"]
+__all__ = ["FALLS_BACK", "empty_answer_error", "is_empty", "still_to_ask"]
 
 FALLS_BACK: Mapping[ErrorCategory, bool] = MappingProxyType(
     {
@@ -36,7 +37,7 @@ FALLS_BACK: Mapping[ErrorCategory, bool] = MappingProxyType(
         # Somebody may be listening in: that has to be seen, not worked around.
         ErrorCategory.TLS: False,
         ErrorCategory.CANCELLED: False,
-        # Only to a larger window; `falls_back` decides.
+        # Only to a larger window: `still_to_ask`.
         ErrorCategory.CONTEXT_LENGTH: False,
     }
 )
@@ -48,9 +49,25 @@ _HONEST_SILENCE = frozenset(
 """Reasons that explain an answer without words; asking somebody else would not."""
 
 
-def falls_back(category: ErrorCategory, *, larger_window: bool = False) -> bool:
-    """Whether the next provider is asked after such a failure; `larger_window` says that its window is larger."""
-    return FALLS_BACK[category] or (larger_window and category is ErrorCategory.CONTEXT_LENGTH)
+def still_to_ask(
+    remaining: tuple[Deployment, ...], failed: Deployment, category: ErrorCategory, plan: RoutePlan
+) -> tuple[Deployment, ...]:
+    """Who of `remaining` is worth asking after `failed` failed like that. Pure.
+
+    A prompt that is too long goes to the route's own chain for that, else to larger windows; one that was blocked, to
+    the chain for that, else to nobody.
+    """
+    if category is ErrorCategory.CONTEXT_LENGTH:
+        return plan.longer_windows(remaining, failed)
+    if category is ErrorCategory.CONTENT_FILTER:
+        return tuple(each for each in plan.content_filter if each.name != failed.name)
+    if not FALLS_BACK[category]:
+        return ()
+    return tuple(each for each in remaining if not _is_backup_of(each, failed) or fails_over(category, each))
+
+
+def _is_backup_of(deployment: Deployment, failed: Deployment) -> bool:
+    return deployment.backup is not None and deployment.provider == failed.provider
 
 
 def is_empty(result: InferenceResult) -> bool:

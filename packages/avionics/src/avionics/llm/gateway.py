@@ -1,12 +1,13 @@
-"""The gateway: from a prompt to a priced, recorded answer, by whichever provider gives one.
+"""The gateway: from a prompt to a priced, recorded answer, by whichever deployment gives one.
 
-It owns the order of work and nothing else: ask the quota, ask one provider after the other, price, tell. Wire formats
-are airframe's, prices the cost calculator's, and what is made of the records is the observers' business.
+It is where callers come in, and owns nothing but its parts: who is asked is `planning`'s business, in which order work
+is done `conductor`'s, what it cost the cost calculator's, and what is made of the records the observers'.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -15,22 +16,25 @@ from typing import Self, Unpack
 from anyio import to_thread
 
 from airframe.errors import InvalidRequestError
-from airframe.types import InferenceRequest, InferenceResult, Message
 from avionics.errors import ConfigurationError, llm_error
-from avionics.llm.attempt_loop import first_answer
-from avionics.llm.call import Call, Caller
+from avionics.llm.admission import Admission
+from avionics.llm.cache import ResponseCache
+from avionics.llm.call import Call
+from avionics.llm.call_options import CallOptions, caller_of, request_of
 from avionics.llm.completion_stream import CompletionStream, StreamingCallback
+from avionics.llm.conductor import Conductor, Order
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.default_observers import default_observers
-from avionics.llm.factory import create_llm_provider
-from avionics.llm.fallback import empty_answer_error, is_empty
+from avionics.llm.deployments import Deployments
+from avionics.llm.dispatch import Dispatcher
 from avionics.llm.observation import FaultLog, ObserverGroup
+from avionics.llm.planning import Planner
 from avionics.llm.provider import LLMProvider
 from avionics.llm.quota import QuotaGate, ResourceCallback
 from avionics.llm.records import CallObserver, FlushingObserver
 from avionics.llm.registry import check_provider_name
-from avionics.llm.requests import RequestOptions, conversation
 from avionics.llm.responses import LLMResponse, StreamingChunk
+from avionics.llm.routing import HealthBoard, HealthPolicy, RouteTable
 from avionics.llm.stats import GatewayStats, StatsObserver
 from avionics.settings import Settings
 from avionics.settings.fingerprint import fingerprint
@@ -42,17 +46,19 @@ class LLMGateway:
     """Calls models. Safe to share between tasks; close it, or use it as an async context manager.
 
     Args:
-        settings: which provider is asked first, and how providers are made.
-        fallback_providers: the names of those asked when it fails, in order; None takes the settings'.
+        settings: who is asked, and how.
+        fallback_providers: the names of those asked when the first provider fails, in order; None takes the settings'.
+            Routes of `routing.routes` have an order of their own.
         logger: for what goes wrong beside the calls; None is the logger `avionics.llm.gateway`.
         resource_callback: `(tokens_in, tokens_out) -> reason`; see `avionics.llm.quota.QuotaGate`.
         streaming_callback: is given every chunk of every stream.
         observers: are told of every call; None is `default_observers(settings)`: telemetry and the call log.
         providers: ready-made ones by name; they win over made ones, and closing them is their owner's business.
         cost_calculator: None is one with the prices that the settings state.
+        clock: gives seconds, for cooldowns; tests and simulations bring their own.
 
     Raises `ConfigurationError` when the first provider cannot be made, `UnsupportedProviderError` for any unknown
-    name. A fallback provider is made when its turn comes; one that cannot be made is a failure of that call.
+    name. Another provider is made when its turn comes; one that cannot be made is a failure of that call.
     """
 
     def __init__(
@@ -65,20 +71,21 @@ class LLMGateway:
         observers: Sequence[CallObserver] | None = None,
         providers: Mapping[str, LLMProvider] | None = None,
         cost_calculator: CostCalculator | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
-        self._config_hash = fingerprint(settings)
-        self._logger = logger or logging.getLogger(__name__)
-        self._given = dict(providers or {})
-        self._made: dict[str, LLMProvider] = {}
         if isinstance(fallback_providers, str):
             raise ConfigurationError("fallback_providers must be a sequence of names, got str; wrap it in a list")
-        fallbacks = settings.llm_fallback_providers if fallback_providers is None else fallback_providers
-        self._names = tuple(dict.fromkeys((settings.llm_provider, *fallbacks)))
-        for name in self._names:
-            if name not in self._given:
+        given = dict(providers or {})
+        self._config_hash = fingerprint(settings)
+        self._logger = logger or logging.getLogger(__name__)
+        self._routes = RouteTable.from_settings(
+            settings, fallback_providers, {name: len(provider.backups) for name, provider in given.items()}
+        )
+        for name in self._routes.providers():
+            if name not in given:
                 check_provider_name(name, settings)
-        self._provider(self._names[0])
+        self._deployments = Deployments(settings, given)
+        self._deployments.provider(self._routes.find().tiers[0].deployments[0].provider)
         self._faults = FaultLog(self._logger)
         self._quota = QuotaGate(resource_callback, self._faults, self._logger)
         self._stats = StatsObserver()
@@ -86,59 +93,47 @@ class LLMGateway:
         self._told = tuple(default_observers(settings) if observers is None else observers)
         self._observer = ObserverGroup([self._quota, self._stats, *self._told], self._faults)
         self._prices = cost_calculator or CostCalculator.from_settings(settings)
+        board = HealthBoard(HealthPolicy.from_settings(settings.routing.health), clock=clock)
+        planner = Planner(self._deployments, board, self._prices, clock=clock)
+        dispatcher = Dispatcher(self._deployments, Admission(board), self._logger)
+        self._cache = ResponseCache.from_settings(settings, faults=self._faults)
+        self._conductor = Conductor(planner, self._deployments, dispatcher, self._quota, self._cache)
 
     async def complete(
         self,
         prompt: str | None = None,
         system: str | None = None,
         agent_name: str | None = None,
-        *,
-        messages: Sequence[Message] = (),
-        model: str | None = None,
-        tenant: str | None = None,
-        conversation_id: str | None = None,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[CallOptions],
     ) -> LLMResponse:
         """The whole answer.
 
         Args:
             prompt: the question; None when `messages` end with it.
             system: what comes before everything else.
-            agent_name: for whom the call is made; goes into the records.
-            messages: what was said before the prompt.
-            model: for the first provider; None is its default. A fallback provider is always asked for its own default.
-            tenant: on whose behalf; goes into the records.
-            conversation_id: of which conversation the call is a part; goes into the records.
-            options: fields of `airframe.types.InferenceRequest`.
+            agent_name: for whom the call is made: whose route and parameters are taken. An agent without an entry in
+                the settings is `default`.
+            options: see `CallOptions`.
 
-        Raises `LLMError`; that is `AllAttemptsFailedError` when several providers failed, `QuotaExceededError` when the
-        resource callback refused, and `LLMInvalidRequestError` that names the field for what nobody could be asked.
+        Raises `LLMError`; that is `AllAttemptsFailedError` when several deployments failed, `NoDeploymentError` when
+        nobody could be asked, `QuotaExceededError` when the resource callback refused, and `LLMInvalidRequestError`
+        that names the field for what nobody could be asked.
         """
-        caller = Caller(agent_name=agent_name, tenant=tenant, conversation_id=conversation_id)
-        call = self._call(prompt, system, caller, messages, model, options, streamed=False)
-        self._quota.check(call.request)
-        return call.succeed(await first_answer(call, self._providers(), _ask, self._logger))
+        return await self._conductor.whole(self._order(prompt, system, agent_name, options, streamed=False))
 
     def complete_stream(
         self,
         prompt: str | None = None,
         system: str | None = None,
         agent_name: str | None = None,
-        *,
-        messages: Sequence[Message] = (),
-        model: str | None = None,
-        tenant: str | None = None,
-        conversation_id: str | None = None,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[CallOptions],
     ) -> CompletionStream:
         """The answer as it comes; arguments as for `complete`.
 
         Raises `LLMInvalidRequestError` at once, everything else while iterating.
         """
-        caller = Caller(agent_name=agent_name, tenant=tenant, conversation_id=conversation_id)
-        call = self._call(prompt, system, caller, messages, model, options, streamed=True)
-        deliver = self._tell_chunk if self._streaming_callback else None
-        return CompletionStream(call, self._providers(), check=self._quota.check, deliver=deliver, logger=self._logger)
+        order = self._order(prompt, system, agent_name, options, streamed=True)
+        return CompletionStream(order, self._conductor, deliver=self._tell_chunk if self._streaming_callback else None)
 
     def set_resource_callback(self, callback: ResourceCallback | None) -> None:
         """Exchange the resource callback; None asks nobody."""
@@ -157,9 +152,8 @@ class LLMGateway:
 
         The gateway may be used again afterwards.
         """
-        while self._made:
-            _, provider = self._made.popitem()
-            await provider.close()
+        await self._deployments.aclose()
+        await self._cache.aclose()
         for observer in self._told:
             if isinstance(observer, FlushingObserver):
                 flush = partial(self._faults.contained, type(observer).__name__, observer.flush)
@@ -173,64 +167,37 @@ class LLMGateway:
     ) -> None:
         await self.aclose()
 
-    def _call(
-        self,
-        prompt: str | None,
-        system: str | None,
-        caller: Caller,
-        messages: Sequence[Message],
-        model: str | None,
-        options: RequestOptions,
-        *,
-        streamed: bool,
-    ) -> Call:
-        if options.get("temperature") is None:
-            options["temperature"] = self._settings.default_temperature
+    def _order(
+        self, prompt: str | None, system: str | None, agent_name: str | None, options: CallOptions, *, streamed: bool
+    ) -> Order:
+        route = self._routes.find(agent_name, model=options.get("model"), provider=options.get("provider"))
+        first = route.tiers[0].deployments[0]
         try:
-            request = InferenceRequest(messages=conversation(prompt, system, messages), model=model, **options)
+            request = request_of(prompt, system, options, model=first.model)
+            caller = caller_of(agent_name, options)
         except InvalidRequestError as error:
-            raise llm_error(error, provider=self._names[0], model=model) from error
-        return Call(
+            raise llm_error(error, provider=first.provider, model=first.model) from error
+        call = Call(
             request,
             caller=caller,
-            route=self._names,
+            route=tuple(dict.fromkeys(each.provider for tier in route.tiers for each in tier.deployments)),
             config_hash=self._config_hash,
             streamed=streamed,
             observer=self._observer,
             prices=self._prices,
             faults=self._faults,
         )
-
-    def _providers(self) -> Sequence[Callable[[], LLMProvider]]:
-        """Whom to ask, in order: each provider is followed by its backup endpoints."""
-        asked: list[Callable[[], LLMProvider]] = []
-        for name in self._names:
-            owner = self._given.get(name) or self._settings.providers.get(name)
-            backups = len(owner.backups) if owner else 0
-            asked += [
-                partial(self._provider, name),
-                *(partial(self._backup, name, number) for number in range(backups)),
-            ]
-        return asked
-
-    def _provider(self, name: str) -> LLMProvider:
-        if provider := self._given.get(name) or self._made.get(name):
-            return provider
-        provider = self._made[name] = create_llm_provider(name, self._settings)
-        return provider
-
-    def _backup(self, name: str, number: int) -> LLMProvider:
-        provider = self._provider(name)
-        return provider.at(provider.backups[number])
+        stated = options.get("timeout")
+        return Order(
+            call=call,
+            route=route,
+            timeout=route.policy.total if stated is None else stated,
+            priority=options.get("priority", 0),
+            cache=options.get("cache"),
+            cache_ttl=options.get("cache_ttl"),
+        )
 
     def _tell_chunk(self, chunk: StreamingChunk) -> None:
         callback = self._streaming_callback
         if callback is not None:
             self._faults.contained("streaming_callback", lambda: callback(chunk))
-
-
-async def _ask(provider: LLMProvider, request: InferenceRequest, *, last: bool) -> InferenceResult:
-    result = await provider.infer(request)
-    if not last and is_empty(result):
-        raise empty_answer_error(result)
-    return result

@@ -26,6 +26,7 @@ from airframe.types import InferenceRequest, InferenceResult, Message, ModelInfo
 from avionics.errors import ConfigurationError, OutputValidationError, llm_error
 from avionics.llm.catalog import (
     ModelRegistry,
+    ModelSpec,
     Policy,
     Problem,
     find_problems,
@@ -195,6 +196,14 @@ class LLMProvider(ABC):
         fitted = fit_request(request, endpoint=endpoint, registry=catalog, provider=self.name, policy=self.policy)
         check = truncation_check(fitted.request, endpoint=endpoint, registry=catalog, provider=self.name)
         return PreparedRequest(fitted.request, fitted.warnings, check)
+
+    def spec(self, model: str | None = None) -> ModelSpec | None:
+        """What is known of a model here, the default one unless it is named; None where nothing is. Pure.
+
+        Raises `AirframeError` for an alias of a model that is served elsewhere.
+        """
+        name, _ = self._described(model or self.default_model)
+        return self.catalog.at(self.endpoint, name, provider=self.name)
 
     def problems(self, request: InferenceRequest) -> tuple[Problem, ...]:
         """Everything about a request that its model does not take as it is. Nothing is sent."""

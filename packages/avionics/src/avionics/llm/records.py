@@ -20,6 +20,7 @@ from avionics.llm.cost_calculator import CostSource
 __all__ = [
     "AttemptFinished",
     "AttemptReason",
+    "CacheUse",
     "CallFinished",
     "CallObservation",
     "CallObserver",
@@ -29,8 +30,13 @@ __all__ = [
     "UsageSource",
 ]
 
-AttemptReason: TypeAlias = Literal["first", "retry", "fallback"]
-"""Why an exchange took place: the call's first, the same endpoint once more, or another deployment."""
+AttemptReason: TypeAlias = Literal["first", "retry", "failover", "fallback", "hedge", "continuation"]
+"""Why an exchange took place: the call's first, the same endpoint once more, the same model at a backup endpoint,
+another deployment, another one beside a slow one, or another one to finish a broken answer.
+"""
+
+CacheUse: TypeAlias = Literal["hit", "miss"]
+"""Whether the response cache had the answer."""
 
 UsageSource: TypeAlias = Literal["reported", "estimated", "unknown"]
 """Who counted the tokens: the backend, we, or nobody."""
@@ -63,6 +69,10 @@ class CallStarted:
     """The kind of backend, as airframe names it; `provider` is a name that the settings may give to any of them."""
     route: tuple[str, ...] = ()
     config_hash: str | None = None
+    variant: str | None = None
+    """The variant of an experiment that the call takes part in, as `experiment/variant`."""
+    session_id: str | None = None
+    """The session of the caller, whose calls keep to one variant and, where that is wished, one deployment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +117,8 @@ class AttemptFinished:
     """The tier by which the backend said it bills, in its own word."""
     chunk_gaps: tuple[float, ...] = ()
     """Seconds from each piece of a streamed answer to the next one; of long answers an even sample."""
+    deployment: str | None = None
+    """The name of the deployment that was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +148,12 @@ class CallFinished:
     """The qualified name of the exception that the caller got."""
     time_to_first_event: float | None = None
     attempts: tuple[AttemptFinished, ...] = ()
+    deployment: str | None = None
+    """The name of the deployment that gave the answer, or failed last."""
+    cache: CacheUse | None = None
+    """None where the response cache was not asked. A hit has no attempts, and costs nothing."""
+    saved_usd: Decimal | None = None
+    """What the answer of a hit had cost; None is unknown."""
 
 
 class CallObservation(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
 
@@ -14,7 +13,7 @@ from avionics.llm.cost_calculator import CostCalculator, CostSource, Terms
 from avionics.llm.records import AttemptFinished, UsageSource
 from avionics.llm.usage_estimate import Consumption
 
-__all__ = ["Cost", "attempt_cost", "cost_range", "terms_of", "total_cost", "total_usage", "usage_source"]
+__all__ = ["Cost", "attempt_cost", "cost_range", "total_cost", "total_usage", "usage_source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +59,6 @@ def attempt_cost(
             price_version=found.price_version,
         )
     return Cost()
-
-
-def terms_of(attempt: AttemptFinished) -> Terms:
-    """Under which terms an attempt was made."""
-    return Terms(
-        kind=attempt.kind,
-        server_address=attempt.server_address,
-        at=datetime.fromtimestamp(attempt.started_at_ns / 1_000_000_000, UTC),
-        service_tier=attempt.service_tier,
-        seconds=attempt.duration,
-    )
 
 
 def total_usage(attempts: Sequence[AttemptFinished]) -> Usage | None:

@@ -1,0 +1,251 @@
+"""One deployment after the other until one answers: the loop that whole and streamed answers share.
+
+Each deployment gets its share of the time that is left, so that a slow one cannot use up that of its fallbacks. A call
+that is hedged begins with the next deployment while the first is still silent; whoever answers first wins, the others
+are cancelled, and what they cost is on record.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+
+from airframe.cancellation import attempts_of
+from airframe.errors import AirframeError, CallTimeoutError, ErrorCategory
+from airframe.types import Attempt, InferenceResult
+from avionics.errors import AvionicsError, ConfigurationError
+from avionics.llm.admission import Admission
+from avionics.llm.call import Call
+from avionics.llm.continuation import can_continue
+from avionics.llm.deployments import Deployments
+from avionics.llm.fallback import still_to_ask
+from avionics.llm.open_attempt import OpenAttempt
+from avionics.llm.records import AttemptReason
+from avionics.llm.routing import Deployment, RoutePlan
+
+__all__ = ["Answered", "Ask", "Dispatcher", "Task", "until"]
+
+AnswerT = TypeVar("AnswerT")
+AnswerT_co = TypeVar("AnswerT_co", covariant=True)
+
+
+class Ask(Protocol[AnswerT_co]):
+    """Asks in one attempt. Raises `AirframeError`, and may do so only as long as nothing was delivered to the caller.
+
+    `last` says that nobody else can be asked, so that an empty or a slow answer is better than none.
+    """
+
+    def __call__(self, attempt: OpenAttempt, *, last: bool) -> Awaitable[AnswerT_co]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be done: a call, by a plan. `deadline` is a moment on the clock of the event loop."""
+
+    call: Call
+    plan: RoutePlan
+    deadline: float | None = None
+    priority: int = 0
+    reason: AttemptReason = "first"
+    """Why the first deployment is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Generic[AnswerT]):
+    """Who answered, and what."""
+
+    attempt: OpenAttempt
+    deployment: Deployment
+    answer: AnswerT
+
+
+class Dispatcher:
+    """Gives tasks to deployments."""
+
+    def __init__(self, deployments: Deployments, admission: Admission, logger: logging.Logger) -> None:
+        self._deployments = deployments
+        self._admission = admission
+        self._logger = logger
+
+    def continues(self, deployment: Deployment, partial: InferenceResult) -> bool:
+        """Whether a deployment can go on with a text that broke off."""
+        try:
+            return can_continue(self._deployments.open(deployment).kind, partial)
+        except ConfigurationError:
+            return False
+
+    async def first_answer(self, task: Task, ask: Ask[AnswerT]) -> Answered[AnswerT]:
+        """What `ask` gets from the first deployment that answers.
+
+        Deployments are opened when their turn comes; the `ConfigurationError` of one is its failure. Raises the
+        failure, or `AllAttemptsFailedError` when there are several.
+        """
+        race = _Race(task, ask, self._deployments, self._admission, self._logger)
+        try:
+            if task.plan.route.policy.hedge_after is not None and len(race.remaining) > 1:
+                await race.run_hedged(task.plan.route.policy.hedge_after, task.plan.route.policy.hedge_most)
+            else:
+                await race.run()
+        except BaseException as error:
+            task.call.abort(error)
+            raise
+        if race.answered is None:
+            raise task.call.fail(race.failures)
+        return race.answered
+
+
+@dataclass
+class _Race(Generic[AnswerT]):
+    """The deployments that are left, and the lanes in which they are asked: one, or several when a call is hedged."""
+
+    task: Task
+    ask: Ask[AnswerT]
+    deployments: Deployments
+    admission: Admission
+    logger: logging.Logger
+    answered: Answered[AnswerT] | None = None
+    failures: list[AvionicsError] = field(default_factory=list[AvionicsError])
+    remaining: tuple[Deployment, ...] = ()
+    asked: list[Deployment] = field(default_factory=list[Deployment])
+    lanes: int = 0
+    fault: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.remaining = self.task.plan.candidates
+
+    async def run(self) -> None:
+        """One lane: the next deployment until one answers, here or in another lane."""
+        self.lanes += 1
+        while self.answered is None and self.remaining and not self._late():
+            deployment, *rest = self.remaining
+            self.remaining = tuple(rest)
+            try:
+                answered = await self._ask(deployment)
+            except AvionicsError as error:
+                self._failed(error)
+            else:
+                self._won(answered)
+        self.lanes -= 1
+
+    async def run_hedged(self, after: float, most: int) -> None:
+        """Up to `most` further lanes, each begun when there has been no answer for `after` seconds."""
+        over = anyio.Event()
+        async with anyio.create_task_group() as lanes:
+
+            async def lane() -> None:
+                try:
+                    await self.run()
+                except Exception as fault:  # noqa: BLE001 - raised below: a task group would wrap it
+                    self.fault = self.fault or fault
+                if self.answered or self.fault or not self.lanes:
+                    over.set()
+
+            lanes.start_soon(lane)
+            for _ in range(most):
+                with anyio.move_on_after(after):
+                    await over.wait()
+                if over.is_set() or not self.remaining:
+                    break
+                lanes.start_soon(lane)
+            await over.wait()
+            lanes.cancel_scope.cancel()
+        if self.fault:
+            raise self.fault
+
+    async def _ask(self, deployment: Deployment) -> Answered[AnswerT]:
+        call, deadline = self.task.call, self.task.deadline
+        provider = self.deployments.open(deployment)
+        request = self.deployments.request(call, deployment, provider)
+        told = await self.admission.admit(call, deployment, request, deadline=deadline)
+        attempt = call.begin(provider, request, deployment=deployment.name, reason=self._reason(deployment))
+        attempt.when_closed.append(told)
+        self.asked.append(deployment)
+        last = not self.remaining and self.lanes == 1
+        try:
+            answer = await _in_time(self._time(last=last), partial(self.ask, attempt, last=last))
+        except AirframeError as error:
+            self.remaining = still_to_ask(self.remaining, deployment, error.category, self.task.plan)
+            raise attempt.fail(error) from error
+        except BaseException as error:
+            attempt.leave(ErrorCategory.UNKNOWN if isinstance(error, Exception) else ErrorCategory.CANCELLED, error)
+            raise
+        return Answered(attempt=attempt, deployment=deployment, answer=answer)
+
+    def _time(self, *, last: bool) -> float | None:
+        """Seconds for an attempt: half of what is left as long as somebody else can be asked; None is no limit.
+
+        The caller's own scope limits the call too. It cuts off the last attempt by itself.
+        """
+        ends = math.inf if self.task.deadline is None else self.task.deadline
+        if not last:
+            ends = min(ends, anyio.current_effective_deadline())
+        if ends == math.inf:
+            return None
+        left = max(ends - anyio.current_time(), 0)
+        return left if last else left / 2
+
+    def _reason(self, deployment: Deployment) -> AttemptReason:
+        if not self.asked:
+            return self.task.reason
+        if self.lanes > 1:
+            return "hedge"
+        same = deployment.backup is not None and self.asked[-1].provider == deployment.provider
+        return "failover" if same else "fallback"
+
+    def _late(self) -> bool:
+        """Whether the time of the call is over; somebody was asked by then."""
+        ends = self.task.deadline
+        return bool(self.failures) and ends is not None and anyio.current_time() >= ends
+
+    def _won(self, answered: Answered[AnswerT]) -> None:
+        if self.answered is None:
+            self.answered = answered
+        else:  # two at the same moment
+            answered.attempt.leave(ErrorCategory.CANCELLED)
+
+    def _failed(self, error: AvionicsError) -> None:
+        self.failures.append(error)
+        if self.remaining:
+            self.logger.warning(
+                "call %s: attempt %d failed, asking the next deployment, %s: %s",
+                self.task.call.id,
+                len(self.failures),
+                self.remaining[0].name,
+                type(error).__name__,
+            )
+
+
+async def _in_time(seconds: float | None, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    if seconds is None:
+        return await ask()
+    with until(anyio.current_time() + seconds):
+        return await ask()
+    raise AssertionError("a scope that was cut off raises")
+
+
+@contextmanager
+def until(ends: float) -> Iterator[None]:
+    """What is awaited inside ends at that moment on the clock of the event loop, with a `CallTimeoutError`.
+
+    The error says what was tried until then.
+    """
+    begun = anyio.current_time()
+    attempts: Sequence[Attempt] = ()
+    with anyio.move_on_after(max(ends - begun, 0)) as scope:
+        try:
+            yield
+        except BaseException as error:
+            attempts = attempts_of(error)
+            raise
+    if scope.cancelled_caught:
+        late = CallTimeoutError(f"no answer within {ends - begun:.3g} s, as much of the call's time as was left for it")
+        late.timeout = "total"
+        late.attempts = attempts
+        raise late

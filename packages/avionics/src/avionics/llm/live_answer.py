@@ -1,0 +1,191 @@
+"""The pieces of an answer while a model gives them, over as many deployments as that takes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+
+from airframe.errors import AirframeError, TruncatedAnswerError
+from airframe.types import InferenceResult, InferenceWarning, Message, StreamEventType, TextPart
+from avionics.errors import LLMError
+from avionics.llm.cache import CacheTurn
+from avionics.llm.dispatch import Answered, Dispatcher, Task, until
+from avionics.llm.fallback import empty_answer_error, is_empty, still_to_ask
+from avionics.llm.open_attempt import OpenAttempt
+from avionics.llm.preamble import read_preamble
+from avionics.llm.responses import LLMResponse
+
+__all__ = ["LiveAnswer"]
+
+_UNHEARD_PIECES = frozenset({StreamEventType.REASONING, StreamEventType.TOOL_CALL_DELTA})
+"""Parts of an answer that are no text: counted, and found whole in the response."""
+
+
+class LiveAnswer:
+    """Reads one answer. Deployments are exchanged only until the first piece is handed out, unless the route's policy
+    lets another one continue a text that broke.
+    """
+
+    def __init__(self, task: Task, dispatcher: Dispatcher, turn: CacheTurn | None = None) -> None:
+        self._task = task
+        self._turn = turn
+        self._texts: list[str] = []
+        self._call = task.call
+        self._dispatcher = dispatcher
+        self._answered: Answered[Sequence[str | None]] | None = None
+        self._held: deque[str | None] = deque()
+        self._said_before = ""
+        self._read_before = 0
+        self._continued = 0
+
+    @property
+    def provider(self) -> str:
+        """Who speaks."""
+        return self._attempt.provider.name
+
+    @property
+    def model(self) -> str | None:
+        """What was asked for."""
+        return self._attempt.request.model
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of the answer that have come, whatever they held."""
+        return self._read_before + self._attempt.pieces
+
+    @property
+    def reported_tokens(self) -> int | None:
+        """How long the answer was by the backend's own count, once all of it was read."""
+        return self._attempt.stream.result.usage.output_tokens if self._attempt.stream else None
+
+    async def open(self) -> None:
+        """Find somebody who answers. Raises `LLMError`."""
+        self._answered = await self._dispatcher.first_answer(self._task, self._ask)
+        self._held.extend(self._answered.answer)
+
+    async def next(self) -> str | None:
+        """The next piece of text; None at the end. Raises `LLMError`."""
+        text = await self._next()
+        if text and self._turn is not None:
+            self._texts.append(text)
+        return text
+
+    async def _next(self) -> str | None:
+        while not self._held:
+            try:
+                with self._in_time():
+                    return await _read_text(self._attempt)
+            except AirframeError as error:
+                await self._continue(error)
+            except BaseException as error:
+                self._call.abort(error)
+                raise
+        return self._held.popleft()
+
+    async def finish(self) -> LLMResponse:
+        """The whole answer, once all of it was read."""
+        stream = self._attempt.stream
+        assert stream is not None
+        result = self._joined(stream.result)
+        response = self._call.succeed(self._attempt, result, continued=self._continued)
+        await stream.aclose()
+        if self._turn is not None:
+            await self._turn.keep(
+                result,
+                provider=response.provider,
+                model=response.model,
+                pieces=self._texts,
+                cost_usd=response.cost_usd,
+            )
+        return response
+
+    async def aclose(self) -> None:
+        """Let go of the backend and of the cache; the books are the call's business."""
+        if self._turn is not None:
+            self._turn.leave()
+        if self._answered is not None and self._attempt.stream is not None:
+            await self._attempt.stream.aclose()
+
+    @property
+    def _attempt(self) -> OpenAttempt:
+        assert self._answered is not None, "the answer has not begun"
+        return self._answered.attempt
+
+    async def _ask(self, attempt: OpenAttempt, *, last: bool) -> Sequence[str | None]:
+        attempt.stream = stream = attempt.provider.stream(attempt.request)
+        policy = self._task.plan.route.policy.stream
+        pieces = await read_preamble(partial(_read_text, attempt), policy, guarded=not last)
+        if pieces == [None] and not last and is_empty(stream.result):
+            await stream.aclose()
+            raise empty_answer_error(stream.result)
+        return pieces
+
+    def _in_time(self) -> AbstractContextManager[object]:
+        ends = self._task.deadline
+        return nullcontext() if ends is None else until(ends)
+
+    async def _continue(self, error: AirframeError) -> None:
+        """Let somebody else finish what broke, if that is wished and possible; else the call fails."""
+        answered = self._answered
+        assert answered is not None
+        failure = answered.attempt.fail(error)
+        task = self._rest(error, answered)
+        if task is None:
+            raise self._call.fail([failure]) from error
+        self._said_before += error.partial.text if error.partial else ""
+        self._read_before += answered.attempt.pieces
+        self._continued += 1
+        try:
+            self._answered = await self._dispatcher.first_answer(task, self._ask)
+        except LLMError as further:
+            further.partial = InferenceResult(content=(TextPart(self._said_before),))
+            raise
+        self._held.extend(self._answered.answer)
+
+    def _rest(self, error: AirframeError, answered: Answered[Sequence[str | None]]) -> Task | None:
+        """The task of finishing the answer: by whom, and after which words."""
+        task, deployment = self._task, answered.deployment
+        if not task.plan.route.policy.stream.continue_broken or error.partial is None:
+            return None
+        others = tuple(each for each in task.plan.candidates if each != deployment)
+        others = still_to_ask(others, deployment, error.category, task.plan)
+        candidates = tuple(each for each in others if self._dispatcher.continues(each, error.partial))
+        if not candidates:
+            return None
+        said = Message("assistant", self._said_before + error.partial.text)
+        request = replace(self._call.request, messages=[*self._asked_first, said])
+        self._call.request = request
+        return replace(task, plan=replace(task.plan, candidates=candidates), reason="continuation")
+
+    @property
+    def _asked_first(self) -> Sequence[Message]:
+        messages = self._call.request.messages
+        return messages[:-1] if self._continued else messages
+
+    def _joined(self, result: InferenceResult) -> InferenceResult:
+        if not self._continued:
+            return result
+        note = InferenceWarning("stream", f"the answer broke and was continued by {self.provider}")
+        text = TextPart(self._said_before + result.text)
+        return replace(result, content=(text,), warnings=(*result.warnings, note))
+
+
+async def _read_text(attempt: OpenAttempt) -> str | None:
+    """The next piece of text; None at the end. Counts what else comes."""
+    stream = attempt.stream
+    assert stream is not None
+    async for event in stream:
+        if event.type is StreamEventType.TOKEN:
+            attempt.piece_came()
+            if event.text:
+                return event.text
+        elif event.type is StreamEventType.DONE:
+            return None
+        elif event.type in _UNHEARD_PIECES:
+            attempt.piece_came()
+    error = TruncatedAnswerError("the stream ended before its answer did")
+    error.partial = stream.partial
+    raise error

@@ -1,0 +1,118 @@
+"""Whom to ask for a call, and in which order: here is gathered what the pure planner needs to know.
+
+Where all deployments have to cool down, it is waited for the first of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+
+import anyio
+
+from airframe.errors import ErrorCategory
+from airframe.types import InferenceRequest
+from avionics.errors import NoDeploymentError
+from avionics.llm.call import Caller
+from avionics.llm.cost_calculator import CostCalculator
+from avionics.llm.deployments import Deployments
+from avionics.llm.prompt_prefix import prompt_prefix
+from avionics.llm.routing import Circumstances, Deployment, HealthBoard, Needs, Route, RoutePlan, plan
+
+__all__ = ["Planner"]
+
+_LONGEST_WAIT = 30.0
+"""Seconds that a call without a deadline waits for a deployment to cool down; of longer ones its caller should hear."""
+
+_TYPICAL_INPUT, _TYPICAL_OUTPUT = 1000, 500
+"""Tokens by which costs are compared where a call does not say how long its answer may be."""
+
+
+class Planner:
+    """Makes plans for calls. The clock is that of the board."""
+
+    def __init__(
+        self,
+        deployments: Deployments,
+        board: HealthBoard,
+        prices: CostCalculator,
+        *,
+        clock: Callable[[], float],
+        draw: random.Random | None = None,
+    ) -> None:
+        self._deployments = deployments
+        self._board = board
+        self._prices = prices
+        self._clock = clock
+        self._draw = draw or random.Random()  # noqa: S311 - it balances load
+        self._turns = count()
+
+    def plan(self, route: Route, request: InferenceRequest, caller: Caller) -> RoutePlan:
+        """The plan as things stand. Nothing is sent."""
+        needs = Needs.of(request)
+        alone = len(route.tiers) == 1 and len(route.tiers[0].deployments) == 1
+        return plan(
+            route,
+            needs,
+            _circumstances(route, request, caller),
+            specs={each.name: self._deployments.spec(each) for each in route.deployments()},
+            # Leaving the only deployment alone would spare nobody, and delay its return.
+            healths={} if alone else self._board.snapshot(),
+            costs=self._costs(route, needs),
+            draw=self._draw,
+            turn=next(self._turns),
+            now=self._clock(),
+        )
+
+    async def plan_when_possible(
+        self, route: Route, request: InferenceRequest, caller: Caller, *, deadline: float | None
+    ) -> RoutePlan:
+        """The same; where all deployments have to cool down, it is waited for the first of them.
+
+        Raises `NoDeploymentError` when that would take longer than until `deadline`, a moment on the clock of the event
+        loop, and when nobody can serve the call at all.
+        """
+        while not (made := self.plan(route, request, caller)).candidates:
+            if made.opens_at is None:
+                raise NoDeploymentError(_nobody(made), category=ErrorCategory.UNSUPPORTED)
+            seconds = max(made.opens_at - self._clock(), 0.0)
+            allowed = _LONGEST_WAIT if deadline is None else deadline - anyio.current_time()
+            if seconds > allowed:
+                raise NoDeploymentError(
+                    f"every deployment of the route {route.name} has to cool down; the first is asked again "
+                    f"in {seconds:.1f} s",
+                    category=ErrorCategory.OVERLOADED,
+                    retry_after=seconds,
+                )
+            await anyio.sleep(seconds)
+        return made
+
+    def _costs(self, route: Route, needs: Needs) -> Mapping[str, Decimal | None]:
+        if all(tier.balancing != "lowest_cost" for tier in route.tiers):
+            return {}
+        return {each.name: self._cost(each, needs) for each in route.deployments()}
+
+    def _cost(self, deployment: Deployment, needs: Needs) -> Decimal | None:
+        spec = self._deployments.spec(deployment)
+        model = spec.name if spec else deployment.model
+        tokens_in, tokens_out = needs.input_tokens or _TYPICAL_INPUT, needs.output_tokens or _TYPICAL_OUTPUT
+        return self._prices.calculate_cost(deployment.provider, model, tokens_in, tokens_out).cost_usd
+
+
+def _circumstances(route: Route, request: InferenceRequest, caller: Caller) -> Circumstances:
+    sticky = any(tier.balancing == "sticky" for tier in route.tiers)
+    return Circumstances(
+        agent_name=caller.agent_name,
+        tenant=caller.tenant,
+        tags=caller.tags,
+        now=datetime.now(UTC),
+        affinity=(caller.session_id or caller.conversation_id or prompt_prefix(request)) if sticky else None,
+    )
+
+
+def _nobody(made: RoutePlan) -> str:
+    reasons = "; ".join(f"{each.deployment.name}: {each.reason}" for each in made.exclusions)
+    return f"no deployment of the route {made.route.name} can serve the call: {reasons}"
