@@ -10,7 +10,7 @@ A field of a record that becomes an attribute as it is stands in one of the tabl
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 from opentelemetry.util.types import AttributeValue
@@ -71,6 +71,8 @@ _DOUBLES_OF_REQUEST: Mapping[str, str] = {
     "frequency_penalty": semconv.REQUEST_FREQUENCY_PENALTY,
     "presence_penalty": semconv.REQUEST_PRESENCE_PENALTY,
 }
+
+_NOTHING = ((), [])
 
 _MACHINE_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
@@ -195,7 +197,7 @@ def _told(record: object, table: Mapping[str, str]) -> Attributes:
     attributes: Attributes = {}
     for field, name in table.items():
         value: AttributeValue | Decimal | None = getattr(record, field, None)
-        if value is None or (isinstance(value, Sequence) and not value):
+        if value is None or value in _NOTHING:
             continue
         attributes[name] = float(value) if isinstance(value, Decimal) else value
     return attributes
