@@ -4,6 +4,7 @@ Two things hold state: `HealthBoard` and `ConcurrencyGate`.
 """
 
 from avionics.llm.routing.balancing import Situation
+from avionics.llm.routing.concurrency_gate import ConcurrencyGate, Places, Slot
 from avionics.llm.routing.deployment import Conditions, Deployment
 from avionics.llm.routing.failover import FAILS_OVER, fails_over
 from avionics.llm.routing.health import BreakerState, DeploymentHealth, HealthPolicy, state_of
@@ -17,6 +18,7 @@ __all__ = [
     "FAILS_OVER",
     "BreakerState",
     "Circumstances",
+    "ConcurrencyGate",
     "Conditions",
     "Deployment",
     "DeploymentHealth",
@@ -24,11 +26,13 @@ __all__ = [
     "HealthBoard",
     "HealthPolicy",
     "Needs",
+    "Places",
     "Route",
     "RoutePlan",
     "RoutePolicy",
     "RouteTable",
     "Situation",
+    "Slot",
     "StreamPolicy",
     "Tier",
     "fails_over",

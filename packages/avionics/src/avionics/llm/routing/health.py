@@ -70,20 +70,20 @@ _PROBE_LAPSES = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPolicy:
-    """When a deployment is left alone; each field has the meaning and the default of `HealthSettings`."""
+    """When a deployment is left alone; each field has the meaning that it has in `HealthSettings`."""
 
-    window: float = 60.0
-    failures: int = 5
-    failure_rate: float = 0.5
-    least_calls: int = 10
-    cooldown: float = 5.0
-    longest_cooldown: float = 300.0
-    growth: float = 2.0
+    window: float
+    failures: int
+    failure_rate: float
+    least_calls: int
+    cooldown: float
+    longest_cooldown: float
+    growth: float
 
     @classmethod
-    def from_settings(cls, settings: HealthSettings) -> Self:
-        """What `routing.health` says."""
-        return cls(**dict(settings))
+    def from_settings(cls, settings: HealthSettings | None = None) -> Self:
+        """What `routing.health` says; None is its defaults."""
+        return cls(**dict(settings or HealthSettings()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,9 @@ from avionics.llm.routing.health import (
 
 __all__ = ["HealthBoard"]
 
+_MOST = 1000
+"""Deployments that are remembered: calls may name any model, so there is no end to them. The longest idle one goes."""
+
 
 class HealthBoard:
     """Health by the name of the deployment. Safe to use from several threads.
@@ -27,12 +30,12 @@ class HealthBoard:
     Each exchange is announced by `begin` and ends with one of `success`, `failure` and `left`.
 
     Args:
-        policy: when a deployment is left alone.
+        policy: when a deployment is left alone; None is the default of the settings.
         clock: seconds, never going back; the times in `DeploymentHealth` are its.
     """
 
     def __init__(self, policy: HealthPolicy | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.policy = policy or HealthPolicy()
+        self.policy = policy or HealthPolicy.from_settings()
         self.clock = clock
         self._lock = threading.RLock()  # a stream that is collected as garbage may end an exchange inside this one
         self._healths: dict[str, DeploymentHealth] = {}
@@ -62,14 +65,14 @@ class HealthBoard:
                 return True
             if is_probed(health, now):
                 return False
-            self._healths[name] = replace(health, probing_since=now)
+            self._keep(name, replace(health, probing_since=now))
             return True
 
     def begin(self, name: str) -> None:
         """An exchange begins."""
         with self._lock:
             health = self.health(name)
-            self._healths[name] = replace(health, in_flight=health.in_flight + 1)
+            self._keep(name, replace(health, in_flight=health.in_flight + 1))
 
     def success(
         self, name: str, *, duration: float, first_event: float | None = None, tokens: int | None = None
@@ -78,9 +81,10 @@ class HealthBoard:
         with self._lock:
             now = self.clock()
             health = self._ended(name, now - duration)
-            self._healths[name] = after_success(
+            health = after_success(
                 health, now=now, duration=duration, first_event=first_event, tokens=tokens, policy=self.policy
             )
+            self._keep(name, health)
 
     def failure(
         self, name: str, *, category: ErrorCategory, retry_after: float | None = None, duration: float | None = None
@@ -90,20 +94,16 @@ class HealthBoard:
             now = self.clock()
             began = None if duration is None else now - duration
             health = self._ended(name, began)
-            self._healths[name] = after_failure(
-                health,
-                now=now,
-                category=category,
-                retry_after=retry_after,
-                began=began,
-                policy=self.policy,
+            health = after_failure(
+                health, now=now, category=category, retry_after=retry_after, began=began, policy=self.policy
             )
+            self._keep(name, health)
 
     def left(self, name: str, *, duration: float | None = None) -> None:
         """It was cancelled: no verdict. If it was trying the deployment, the next call does that."""
         with self._lock:
             began = None if duration is None else self.clock() - duration
-            self._healths[name] = self._ended(name, began)
+            self._keep(name, self._ended(name, began))
 
     def _ended(self, name: str, began: float | None) -> DeploymentHealth:
         """An exchange less. One that began before a claim to try the deployment is not the one that tries it."""
@@ -111,3 +111,10 @@ class HealthBoard:
         since = health.probing_since
         is_older = began is not None and since is not None and began < since
         return replace(health, in_flight=max(0, health.in_flight - 1), probing_since=since if is_older else None)
+
+    def _keep(self, name: str, health: DeploymentHealth) -> None:
+        self._healths.pop(name, None)
+        self._healths[name] = health  # at the end: the order is that of the last use
+        if len(self._healths) > _MOST:
+            idle = (other for other, its in self._healths.items() if not its.in_flight and other != name)
+            self._healths.pop(next(idle, name))

@@ -1,4 +1,4 @@
-"""What decides whether a deployment can serve a call: what the request needs, and the circumstances that it comes in."""
+"""What decides whether a deployment can serve a call: what the request needs, and how and for whom it comes."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from avionics.llm.routing.deployment import Deployment
-from avionics.settings.routing import Balancing
+from avionics.settings.routing import Balancing, StreamSettings
 
 __all__ = ["Route", "RoutePolicy", "StreamPolicy", "Tier"]
 
@@ -19,23 +20,8 @@ class Tier:
     balancing: Balancing = "weighted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPolicy:
-    """What is held back at the beginning of a stream: until the first of the three limits is reached, or the end.
-
-    Attributes:
-        buffer_events: events; 1 delivers at once.
-        buffer_bytes: bytes of text, in UTF-8.
-        buffer_seconds: since the first event.
-        least_tokens_per_second: what is slower while it is held back is given up; None waits.
-        continue_broken: whether another deployment continues a text that breaks off after delivery.
-    """
-
-    buffer_events: int = 1
-    buffer_bytes: int = 2000
-    buffer_seconds: float = 1.0
-    least_tokens_per_second: float | None = None
-    continue_broken: bool = False
+StreamPolicy: TypeAlias = StreamSettings
+"""What is held back at the beginning of a stream. It is a plain value, so the settings' own class serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Self
 from avionics.errors import ConfigurationError
 from avionics.llm.catalog.model_id import PROVIDERS, parse_model_id
 from avionics.llm.routing.deployment import Conditions, Deployment
-from avionics.llm.routing.route import Route, RoutePolicy, StreamPolicy, Tier
+from avionics.llm.routing.route import Route, RoutePolicy, Tier
 from avionics.settings import AgentSettings, LLMConfig, Settings
 from avionics.settings.routing import Chain, ConditionSettings, DeploymentSettings, RouteSettings
 from avionics.settings.settings import DEFAULT_AGENT
@@ -77,13 +77,13 @@ class RouteTable:
         return route if model is None else self._asked_for(model, route)
 
     def _described(self, name: str, route: RouteSettings) -> Route:
-        hedge, stream = route.hedge, route.stream
+        hedge = route.hedge
         policy = RoutePolicy(
             total=route.total,
             hedge_after=hedge.after if hedge else None,
             hedge_most=hedge.most if hedge else RoutePolicy().hedge_most,
             max_attempts=route.max_attempts,
-            stream=StreamPolicy(**dict(stream)),
+            stream=route.stream,
         )
         chains = {
             chain: self._tiers(f"routing.routes.{name}.{chain}", getattr(route, chain), route)
