@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import date
 from decimal import Decimal
 
@@ -195,3 +196,45 @@ def test_priced_as_leads_to_a_price() -> None:
     pricing = CostCalculator().get_pricing(provider, model)
     assert pricing is not None
     assert pricing.input_per_million == Decimal("0.4")
+
+
+class TestWhatWasAskedBefore:
+    """The registry remembers what it found for the models that calls ask for."""
+
+    HERE = EndpointSpec(base_url="http://127.0.0.1:8000", backend_kind="openai_compatible")
+
+    def test_a_model_that_is_added_is_known_to_the_next_call(self) -> None:
+        """Also one that was looked for in vain, and one of which something else was known."""
+        registry = ModelRegistry()
+        for size in (1, 2):
+            before = registry.at(self.HERE, "tiny", provider="box")
+            assert before is None or before.context_window != size
+            registry.add(ModelSpec(id="box:tiny", name="tiny", provider="box", context_window=size))
+            after = registry.at(self.HERE, "tiny", provider="box")
+            assert after is not None
+            assert after.context_window == size
+
+    def test_the_nearest_ids_are_those_of_now(self) -> None:
+        """Who is told what there is, is told of what was found running meanwhile."""
+        registry = ModelRegistry()
+        assert "box:tiny-llama-9" not in registry.nearest("tiny-llama")
+        registry.add(ModelSpec(id="box:tiny-llama-9", name="tiny-llama-9", provider="box"))
+        assert "box:tiny-llama-9" in registry.nearest("tiny-llama")
+
+    def test_names_that_come_once_are_forgotten(self) -> None:
+        """Models whose names are made up by callers take a bounded amount of memory."""
+        registry = ModelRegistry()
+
+        def ask(first: int) -> None:
+            for number in range(first, first + 1_500):
+                assert registry.at(self.HERE, f"{'x' * 2_000}-{number}") is None
+
+        ask(0)
+        tracemalloc.start()
+        try:
+            ask(1_500)
+            ask(3_000)
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 4_500_000, "the names alone, all of them, would be 6 MB"

@@ -16,6 +16,7 @@ from airframe.types import (
     Part,
     ToolResultPart,
 )
+from avionics.llm.catalog.model_rules import ModelRules
 from avionics.llm.catalog.model_spec import ModelSpec
 from avionics.llm.catalog.parameters import check_parameters
 from avionics.llm.requests import estimate_prompt_tokens
@@ -43,21 +44,20 @@ _SURELY = 1.5
 tokens than the rule of thumb says; below this the backend, which counts, decides."""
 
 
-def check_request(request: InferenceRequest, spec: ModelSpec, endpoint: EndpointSpec) -> Iterator[AirframeError]:
+def check_request(request: InferenceRequest, rules: ModelRules, endpoint: EndpointSpec) -> Iterator[AirframeError]:
     """What is wrong with the request for that model, most telling first."""
-    kind = str(endpoint.backend_kind)
+    spec = rules.spec
     if spec.operation != "chat":
         yield _unsupported(f"{spec.name} {_CALLS[spec.operation]}")
         return
-    for rule in spec.rules(kind):
-        for name in rule.names:
-            if rule.drop and name == "messages":
-                yield _unsupported(f"{spec.name} is not served {rule.drop}")
-            elif rule.drop and name == "tools" and request.tools:
-                yield _unsupported(f"{spec.name} takes no tools {rule.drop}")
+    for name, why in rules.refusals:
+        if name == "messages":
+            yield _unsupported(f"{spec.name} is not served {why}")
+        elif request.tools:
+            yield _unsupported(f"{spec.name} takes no tools {why}")
     yield from _check_abilities(request, spec)
     yield from _check_length(request, spec, endpoint)
-    yield from check_parameters(request, spec, kind)
+    yield from check_parameters(request, rules)
 
 
 def known_window(spec: ModelSpec | None, endpoint: EndpointSpec) -> int | None:

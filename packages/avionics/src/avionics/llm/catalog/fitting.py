@@ -93,21 +93,22 @@ def _examine(
 ) -> tuple[InferenceRequest, Sequence[InferenceWarning], Sequence[AirframeError]]:
     kind = str(endpoint.backend_kind)
     model = request.model or endpoint.model
-    spec = registry.at(endpoint, model, provider=provider)
+    rules = registry.rules_at(endpoint, model, provider=provider)
+    spec = rules.spec if rules else None
     notes: list[InferenceWarning] = []
     problems: list[AirframeError] = []
-    if spec is None:
+    if rules is None:
         if model and registry.expects(endpoint):
             notes.append(InferenceWarning("model", f"{model!r} is a model {registry.unknown(model)}"))
     else:
         try:
-            request, lost = fit_reasoning(request, spec, kind)
+            request, lost = fit_reasoning(request, rules.spec, kind)
             notes += lost
         except InvalidRequestError as error:
             problems.append(error)
-        request, lost = fit_parameters(request, spec, kind)
+        request, lost = fit_parameters(request, rules)
         notes += lost
-        problems += check_request(request, spec, endpoint)
+        problems += check_request(request, rules, endpoint)
     if kind == BackendKind.OLLAMA:
         request = _with_context(request, spec, endpoint)
     return request, notes, problems

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from airframe.errors import InvalidRequestError
 from airframe.types import InferenceRequest, InferenceWarning, Message, NamedTool, Role
+from avionics.llm.catalog.model_rules import ModelRules
 from avionics.llm.catalog.model_spec import ModelSpec
 from avionics.llm.catalog.reasoning import conditions
 from avionics.settings.model_specs import Condition, ParameterRule
@@ -15,8 +16,6 @@ from avionics.settings.model_specs import Condition, ParameterRule
 __all__ = ["check_parameters", "fit_parameters"]
 
 _EXTRA = "extra_params."
-_ELSEWHERE = frozenset({"messages", "reasoning.effort", "tools"})
-"""Names whose rules are not about a value: `checks` and `reasoning` apply them."""
 
 _TYPES: dict[str, tuple[type, ...]] = {"number": (int, float), "integer": (int,), "text": (str,), "boolean": (bool,)}
 _SAID: dict[Condition, str] = {
@@ -26,17 +25,15 @@ _SAID: dict[Condition, str] = {
 }
 
 
-def fit_parameters(
-    request: InferenceRequest, spec: ModelSpec, kind: str
-) -> tuple[InferenceRequest, Sequence[InferenceWarning]]:
+def fit_parameters(request: InferenceRequest, rules: ModelRules) -> tuple[InferenceRequest, Sequence[InferenceWarning]]:
     """The request as the model's rules want it, and what was left out or cut."""
+    spec = rules.spec
     notes: list[InferenceWarning] = []
     present = conditions(request, spec)
-    for rule, name in _applicable(spec, kind):
-        if name.startswith("role."):
-            request = _with_role(request, name.removeprefix("role."), rule)
-        else:
-            request = _fitted(request, name, rule, present, spec, notes)
+    for role, wanted in rules.roles:
+        request = _with_role(request, role, wanted)
+    for name, rule in rules.values:
+        request = _fitted(request, name, rule, present, spec, notes)
     if spec.max_output is not None and (request.max_tokens or 0) > spec.max_output:
         note = (
             f"{spec.name} answers with at most {spec.max_output} tokens; max_tokens was cut from {request.max_tokens}"
@@ -46,10 +43,11 @@ def fit_parameters(
     return request, notes
 
 
-def check_parameters(request: InferenceRequest, spec: ModelSpec, kind: str) -> Iterator[InvalidRequestError]:
+def check_parameters(request: InferenceRequest, rules: ModelRules) -> Iterator[InvalidRequestError]:
     """The values that the model would refuse: of the wrong type, or out of range."""
-    for rule, name in _applicable(spec, kind):
-        value = None if name.startswith("role.") else _value(request, name)
+    spec = rules.spec
+    for name, rule in rules.values:
+        value = _value(request, name)
         if value is None:
             continue
         if rule.type and (
@@ -58,10 +56,6 @@ def check_parameters(request: InferenceRequest, spec: ModelSpec, kind: str) -> I
             yield InvalidRequestError(f"{name} must be a {rule.type} for {spec.name}, got {type(value).__name__}")
         elif isinstance(value, (int, float)) and not _lowest(rule) <= value <= _highest(rule):
             yield InvalidRequestError(f"{name} must be {_range(rule)} for {spec.name}, got {value}")
-
-
-def _applicable(spec: ModelSpec, kind: str) -> Iterator[tuple[ParameterRule, str]]:
-    return ((rule, name) for rule in spec.rules(kind) for name in rule.names if name not in _ELSEWHERE)
 
 
 def _fitted(
@@ -88,11 +82,11 @@ def _fitted(
     return request
 
 
-def _with_role(request: InferenceRequest, role: str, rule: ParameterRule) -> InferenceRequest:
-    if not rule.rename or not any(message.role == role for message in request.messages):
+def _with_role(request: InferenceRequest, role: str, wanted: str) -> InferenceRequest:
+    if not any(message.role == role for message in request.messages):
         return request
-    wanted = cast("Role", rule.rename)  # Message checks it
-    messages = [_spoken_by(message, wanted) if message.role == role else message for message in request.messages]
+    speaker = cast("Role", wanted)  # Message checks it
+    messages = [_spoken_by(message, speaker) if message.role == role else message for message in request.messages]
     return replace(request, messages=messages)
 
 
@@ -105,7 +99,7 @@ def _value(request: InferenceRequest, name: str) -> object:
     if name.startswith(_EXTRA):
         return request.extra_params.get(name.removeprefix(_EXTRA))
     value: object = getattr(request, name)
-    return None if value in ((), [], {}) else value
+    return None if value is None or value in ((), [], {}) else value
 
 
 def _with(request: InferenceRequest, name: str, value: object) -> InferenceRequest:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from avionics.llm.catalog.model_id import (
     parse_model_id,
     place_of,
 )
+from avionics.llm.catalog.model_rules import ModelRules
 from avionics.llm.catalog.model_spec import ModelSpec
 from avionics.llm.construction import endpoint_of
 from avionics.settings.model_specs import SpecSettings
@@ -49,6 +51,8 @@ _OWN_HOSTS = frozenset({"api.anthropic.com", "api.openai.com"})
 _SNAPSHOT = re.compile(r"[-@](?:\d{8}|\d{4}-\d{2}-\d{2})$")
 _FINE_TUNE = re.compile(r"ft:([^:]+):.*")
 _ANYWHERE = ""
+_REMEMBERED = 1024
+"""Models at endpoints of which is remembered what is known, also that nothing is."""
 
 
 class ModelRegistry:
@@ -78,6 +82,7 @@ class ModelRegistry:
             dict
         )
         self._added = list(specs)
+        self._forget()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -101,6 +106,7 @@ class ModelRegistry:
         self._added += specs
         if self._specs is not None:
             self._index(specs)
+        self._forget()
 
     def described(self, id: str, spec: SpecSettings) -> ModelSpec:
         """The model `id` as `spec` describes it, on top of what is known of it, or of the one that it is `like`."""
@@ -153,19 +159,12 @@ class ModelRegistry:
 
     def at(self, endpoint: EndpointSpec, model: str | None, *, provider: str | None = None) -> ModelSpec | None:
         """What is known of the model that `endpoint` is asked for; `provider` is what the settings call it."""
-        kind = str(endpoint.backend_kind)
-        runtime = local_runtime(kind)
-        if runtime and (spec := self._running(runtime, endpoint.base_url, model)):
-            return spec
-        if model is None:
-            return None
-        if kind == BackendKind.OPENROUTER and "/" in model:
-            maker, _, model = model.partition("/")
-            return self.find(model.partition(":")[0], provider=maker.lstrip("~"))
-        for scope in dict.fromkeys((provider, kind, _MAKERS.get(kind))):
-            if scope and (spec := self.find(model, provider=scope)):
-                return spec
-        return None
+        rules = self.rules_at(endpoint, model, provider=provider)
+        return rules.spec if rules else None
+
+    def rules_at(self, endpoint: EndpointSpec, model: str | None, *, provider: str | None = None) -> ModelRules | None:
+        """The same, with its rules for that kind of backend."""
+        return self._rules_at(str(endpoint.backend_kind), endpoint.base_url, model, provider)
 
     def expects(self, endpoint: EndpointSpec) -> str | None:
         """The provider whose catalog lists all that `endpoint` offers; None where it may offer anything."""
@@ -174,9 +173,7 @@ class ModelRegistry:
 
     def nearest(self, model: str, *, count: int = 3) -> tuple[str, ...]:
         """Ids that look most like `model`."""
-        by_name = {spec.name: spec.id for spec in self}
-        name = parse_model_id(model, self.providers).name if model.strip() else model
-        return tuple(by_name[match] for match in difflib.get_close_matches(name, by_name, n=count))
+        return self._nearest(model, count)
 
     def unknown(self, model: str) -> str:
         """That a model is not known, with the nearest that are, as the end of a sentence."""
@@ -200,6 +197,34 @@ class ModelRegistry:
         )
         self.add(*(model for server in servers for model in server.models))
         return servers
+
+    def _forget(self) -> None:
+        """What was found may be otherwise now. Calls ask for the same few models again and again."""
+        self._rules_at = lru_cache(_REMEMBERED)(self._find_rules)
+        self._nearest = lru_cache(_REMEMBERED)(self._find_nearest)
+
+    def _find_rules(self, kind: str, base_url: str, model: str | None, provider: str | None) -> ModelRules | None:
+        spec = self._find_at(kind, base_url, model, provider)
+        return ModelRules.of(spec, kind) if spec else None
+
+    def _find_at(self, kind: str, base_url: str, model: str | None, provider: str | None) -> ModelSpec | None:
+        runtime = local_runtime(kind)
+        if runtime and (spec := self._running(runtime, base_url, model)):
+            return spec
+        if model is None:
+            return None
+        if kind == BackendKind.OPENROUTER and "/" in model:
+            maker, _, model = model.partition("/")
+            return self.find(model.partition(":")[0], provider=maker.lstrip("~"))
+        for scope in dict.fromkeys((provider, kind, _MAKERS.get(kind))):
+            if scope and (spec := self.find(model, provider=scope)):
+                return spec
+        return None
+
+    def _find_nearest(self, model: str, count: int) -> tuple[str, ...]:
+        by_name = {spec.name: spec.id for spec in self}
+        name = parse_model_id(model, self.providers).name if model.strip() else model
+        return tuple(by_name[match] for match in difflib.get_close_matches(name, by_name, n=count))
 
     def _running(self, runtime: LocalRuntime, base_url: str, model: str | None) -> ModelSpec | None:
         """The model of that name at that address."""
