@@ -12,6 +12,8 @@ from avionics.llm.catalog import ModelRegistry, Problem
 from avionics.llm.factory import create_llm_provider
 from avionics.llm.llm_factory import LLMFactory
 from avionics.llm.provider import LLMProvider
+from avionics.llm.routing.regions import region_of
+from avionics.llm.routing.route_table import RouteTable
 from avionics.settings import Settings
 from avionics.settings.settings import DEFAULT_AGENT
 
@@ -24,8 +26,9 @@ _QUESTION = InferenceRequest(messages=[Message("user", "?")])
 def validate_config(settings: Settings, *, today: date | None = None) -> None:
     """Raises `ConfigurationValidationError` with every problem of the settings at once. Nothing is sent.
 
-    That is: a provider that cannot be made, a model that the catalog does not know or that is no longer served, and
-    parameters that a model does not take, for each model and each provider that an agent may ask.
+    That is: a provider that cannot be made, a model that the catalog does not know or that is no longer served,
+    parameters that a model does not take, for each model and each provider that an agent may ask, and a backup that
+    an outage of the provider's region takes with it.
     """
     if problems := find_config_problems(settings, today=today):
         raise ConfigurationValidationError(*(problem.message for problem in problems))
@@ -41,7 +44,7 @@ def find_config_problems(settings: Settings, *, today: date | None = None) -> tu
     described = tuple(_of_specs(settings))
     if described:  # nothing can be made of these settings
         return described
-    found = (*_of_providers(settings), *_of_models(settings), *_of_agents(settings, today))
+    found = (*_of_providers(settings), *_of_models(settings), *_of_agents(settings, today), *_of_routes(settings))
     return tuple(dict.fromkeys(found))
 
 
@@ -56,9 +59,11 @@ def _of_specs(settings: Settings) -> Iterator[Problem]:
 def _of_providers(settings: Settings) -> Iterator[Problem]:
     for name in settings.providers:
         try:
-            create_llm_provider(name, settings)
+            made = create_llm_provider(name, settings)
         except ConfigurationError as error:
             yield from _not_made(error)
+        else:
+            yield from _in_one_region(made)
 
 
 def _of_models(settings: Settings) -> Iterator[Problem]:
@@ -83,6 +88,30 @@ def _of_agents(settings: Settings, today: date) -> Iterator[Problem]:
             else:
                 problems = (*made.problems(_QUESTION), *_end_of_service(made, today))
                 yield from _at(f"agents.{name} at {made.name}", problems)
+
+
+def _of_routes(settings: Settings) -> Iterator[Problem]:
+    try:
+        names = RouteTable.from_settings(settings).providers()
+    except ConfigurationError as error:
+        yield Problem(str(error))
+        return
+    for name in names:
+        try:
+            create_llm_provider(name, settings)
+        except ConfigurationError as error:
+            yield from _not_made(error)
+
+
+def _in_one_region(provider: LLMProvider) -> Iterator[Problem]:
+    region = region_of(provider.endpoint.base_url)
+    for position, backup in enumerate(provider.backups):
+        if region is not None and region_of(backup.base_url) == region:
+            yield Problem(
+                f"providers.{provider.name}.backups.{position}: it is in the region of the provider, {region}, whose "
+                "outage takes both; put one of them elsewhere",
+                fatal=False,
+            )
 
 
 def _end_of_service(provider: LLMProvider, today: date) -> Iterator[Problem]:

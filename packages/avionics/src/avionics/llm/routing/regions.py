@@ -1,7 +1,7 @@
 """The region of a cloud in which a host is, where its name tells. Pure.
 
-Sources, read 2026-11-20: the endpoint pages of Azure OpenAI and Azure AI services, Amazon Bedrock and Google Vertex AI.
-Azure's resource names are free, but most people end them with the region.
+Amazon and Google have the region in the names of their hosts, and so have Azure's regional ones. Names of resources on
+Azure are free, but many hold the region, as `team-eastus.openai.azure.com` does.
 """
 
 from __future__ import annotations
@@ -11,36 +11,31 @@ from urllib.parse import urlsplit
 
 __all__ = ["region_of"]
 
-_AWS = re.compile(
-    r"(?:^|\.)bedrock[a-z-]*\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)(?:\.cn)?$"
+_AMAZON = re.compile(
+    r"(?:^|\.)bedrock[a-z-]*\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)(?:\.cn)?"
 )
-_GOOGLE = re.compile(r"^([a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com$")
-_AZURE_LABEL = re.compile(
-    r"(?:^|\.)([a-z0-9]+)\.(?:api\.cognitive\.microsoft\.com|models\.ai\.azure\.com|inference\.ml\.azure\.com)$"
+_GOOGLE = re.compile(r"([a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com")
+_AZURE = re.compile(
+    r"(.+)\.(?:api\.cognitive\.microsoft|(?:openai|cognitiveservices|services\.ai|models\.ai|inference\.ml)\.azure)\.com"
 )
-_AZURE_NAME = re.compile(
-    r"^([a-z0-9-]+)\.(?:openai\.azure\.com|cognitiveservices\.azure\.com|services\.ai\.azure\.com)$"
-)
-_AZURE_REGIONS = frozenset(
-    ["australiacentral", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral", "brazilsouth", "canadacentral", "canadaeast", "centralindia", "centralus", "chilecentral", "eastasia", "eastus", "eastus2", "francecentral", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast", "japanwest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral", "newzealandnorth", "northcentralus", "northeurope", "norwayeast", "polandcentral", "qatarcentral", "southafricanorth", "southcentralus", "southeastasia", "southindia", "spaincentral", "swedencentral", "switzerlandnorth", "switzerlandwest", "uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"]
+_AZURE_REGION = re.compile(
+    "(?:central|east|northcentral|southcentral|west|westcentral)us[23]?|(?:north|west)europe|(?:east|southeast)asia"
+    "|(?:central|south|west)india|australia(?:central|east|southeast)|canada(?:central|east)|brazil(?:south|southeast)"
+    "|france(?:central|south)|germany(?:north|westcentral)|japan(?:east|west)|korea(?:central|south)|norway(?:east|west)"
+    "|southafrica(?:north|west)|sweden(?:central|south)|switzerland(?:north|west)|uae(?:central|north)|uk(?:south|west)"
+    "|austriaeast|belgiumcentral|chilecentral|indonesiacentral|israelcentral|italynorth|malaysiawest|mexicocentral"
+    "|newzealandnorth|polandcentral|qatarcentral|spaincentral"
 )
 
 
 def region_of(url: str) -> str | None:
     """The cloud and the region of a URL's host, such as `azure eastus`; None where the name does not tell."""
     host = (urlsplit(url).hostname or "").lower()
-    if found := _AWS.search(host):
+    if found := _AMAZON.search(host):
         return f"aws {found[1]}"
-    if found := _GOOGLE.search(host):
+    if found := _GOOGLE.fullmatch(host):
         return f"google {found[1]}"
-    if (found := _AZURE_LABEL.search(host)) and found[1] in _AZURE_REGIONS:
-        return f"azure {found[1]}"
-    if found := _AZURE_NAME.search(host):
-        return _azure(found[1])
+    if found := _AZURE.fullmatch(host):
+        parts = [part for part in re.split(r"[.-]", found[1]) if _AZURE_REGION.fullmatch(part)]
+        return f"azure {parts[-1]}" if parts else None
     return None
-
-
-def _azure(resource: str) -> str | None:
-    """By the last part of the resource's name that is a region, as in `team-eastus` and `team-eastus-prod`."""
-    regions = [part for part in resource.split("-") if part in _AZURE_REGIONS]
-    return f"azure {regions[-1]}" if regions else None
