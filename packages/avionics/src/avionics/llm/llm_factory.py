@@ -13,7 +13,7 @@ from avionics.llm.catalog import ModelId, ModelRegistry, parse_model_id
 from avionics.llm.catalog.model_id import PROVIDERS, LocalRuntime
 from avionics.llm.chat import Chat
 from avionics.llm.factory import create_agent_provider, create_llm_provider
-from avionics.llm.nodes import InferenceEndpointsProtocol, NodeProfile
+from avionics.llm.nodes import InferenceEndpointsProtocol, node_pool
 from avionics.llm.provider import LLMProvider
 from avionics.llm.registry import usual_name
 from avionics.settings import AgentSettings, LLMConfig, ProviderSettings, Settings, get_settings
@@ -39,16 +39,17 @@ class LLMFactory:
 
     Args:
         settings: None is the process's.
-        nodes: inference nodes; in distributed mode (`routing.mode`) an agent is asked for at its node.
+        nodes: inference nodes; in distributed mode (`routing.mode`) an agent is asked for at its node. None takes those
+            that the settings describe.
     """
 
     def __init__(self, settings: Settings | None = None, nodes: InferenceEndpointsProtocol | None = None) -> None:
         self.settings = settings or get_settings()
-        self._nodes = nodes if self.settings.routing.mode == "distributed" else None
+        self.nodes = node_pool(self.settings, nodes)
+        """The inference nodes with what is known of each; None where the mode is not distributed."""
         self._lock = threading.Lock()
         self._made: list[tuple[_Configuration, LLMProvider]] = []
         self._forgotten: list[LLMProvider] = []
-        self._unhealthy: set[str] = set()
         self._catalog = ModelRegistry.from_settings(self.settings)
 
     def get_provider(self, name: str | None = None, agent_name: str | None = None) -> LLMProvider:
@@ -62,11 +63,11 @@ class LLMFactory:
         )
 
     def get_provider_for_agent(self, agent_name: str) -> LLMProvider:
-        """Who an agent is answered by: its node if that is healthy, else another healthy node, else its own provider.
+        """Who an agent is answered by: the best node that can be asked now, else its own provider.
 
         Raises `ConfigurationError`.
         """
-        node = self._node_for(agent_name)
+        node = self.nodes.get_profile_for_agent(agent_name) if self.nodes else None
         if node is None:
             return self.get_provider(agent_name=agent_name)
         name = node.provider or self.settings.first_provider(agent_name)
@@ -92,8 +93,8 @@ class LLMFactory:
 
     def mark_node_healthy(self, node_name: str, healthy: bool = True) -> None:
         """From now on, agents are asked for at this node again, or no longer."""
-        with self._lock:
-            (self._unhealthy.discard if healthy else self._unhealthy.add)(node_name)
+        if self.nodes is not None:
+            self.nodes.mark_node_healthy(node_name, healthy)
 
     def clear_cache(self) -> None:
         """Make everything anew from now on. Who holds a provider may go on using it; `aclose` closes it too."""
@@ -152,10 +153,3 @@ class LLMFactory:
             provider = make()
             self._made.append((configuration, provider))
             return provider
-
-    def _node_for(self, agent_name: str) -> NodeProfile | None:
-        if self._nodes is None:
-            return None
-        own = self._nodes.get_profile_for_agent(agent_name)
-        candidates = [*([own] if own else []), *self._nodes.list_profiles()]
-        return next((node for node in candidates if node.name not in self._unhealthy), None)

@@ -1,0 +1,34 @@
+"""Inference nodes: where they are listed, what is known of each, and which is asked first."""
+
+from avionics.llm.nodes.affinity import affinity_key
+from avionics.llm.nodes.config_map_nodes import ConfigMapNodes
+from avionics.llm.nodes.configured_nodes import node_pool, nodes_from_settings
+from avionics.llm.nodes.file_nodes import FileNodes
+from avionics.llm.nodes.pool import ExcludedNode, NodePlan, NodePool
+from avionics.llm.nodes.prober import NodeProber, WatchedNodes, keep_current
+from avionics.llm.nodes.profile import InferenceEndpointsProtocol, NodeProfile
+from avionics.llm.nodes.score import RankedNode, RequestFacts, Term, rank
+from avionics.llm.nodes.state import NodeState
+from avionics.llm.nodes.static_nodes import StaticNodes
+
+__all__ = [
+    "ConfigMapNodes",
+    "ExcludedNode",
+    "FileNodes",
+    "InferenceEndpointsProtocol",
+    "NodePlan",
+    "NodePool",
+    "NodeProber",
+    "NodeProfile",
+    "NodeState",
+    "RankedNode",
+    "RequestFacts",
+    "StaticNodes",
+    "Term",
+    "WatchedNodes",
+    "affinity_key",
+    "keep_current",
+    "node_pool",
+    "nodes_from_settings",
+    "rank",
+]

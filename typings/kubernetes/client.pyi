@@ -1,0 +1,16 @@
+from typing import Any
+
+class ApiException(Exception):  # noqa: N818
+    status: int | None
+
+class Configuration:
+    host: str
+    def __init__(self, host: str | None = None) -> None: ...
+
+class ApiClient:
+    def __init__(self, configuration: Configuration | None = None) -> None: ...
+
+class CoreV1Api:
+    def __init__(self, api_client: ApiClient | None = None) -> None: ...
+    def read_namespaced_config_map(self, name: str, namespace: str, **options: Any) -> Any: ...
+    def list_namespaced_config_map(self, namespace: str, **options: Any) -> Any: ...
