@@ -1,8 +1,9 @@
 """The key of an answer: a hash of everything that was asked, and of whom, for whom.
 
 Equal requests have equal keys, in whatever order their mappings are; 1 and 1.0 are equal. The request and the parts of
-its messages are walked field by field, so a field that is added to them later is in the key by itself. Keys and headers
-of the endpoint are not in it: a new key is no other backend.
+its messages are walked field by field, so a field that is added to them later is in the key by itself. One that has its
+default is left out: requests that do not use the new field keep their keys. Keys and headers of the endpoint are not in
+it: a new key is no other backend.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import TypeAlias, cast
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, TypeAlias, cast
 
 from airframe.endpoints import EndpointSpec
 from airframe.types import InferenceRequest
@@ -62,7 +63,8 @@ def _canonical(value: object, place: str) -> _Canonical:
         return [_canonical(item, f"{place}[{position}]") for position, item in items]
     if is_dataclass(value) and not isinstance(value, type):
         entries = {item.name: cast("object", getattr(value, item.name)) for item in fields(value)}
-        return {"record": type(value).__name__, "fields": _entries(entries, place)}
+        stated = {item.name: entries[item.name] for item in fields(value) if not _is_default(item, entries[item.name])}
+        return {"record": type(value).__name__, "fields": _entries(stated, place)}
     raise UnfitValueError(f"{place} holds a {type(value).__name__}, which is no JSON")
 
 
@@ -73,6 +75,12 @@ def _entries(entries: Mapping[object, object] | Mapping[str, object], place: str
             raise UnfitValueError(f"{place} has a name that is a {type(name).__name__}, not a text")
         canonical[name] = _canonical(value, f"{place}.{name}" if place else name)
     return canonical
+
+
+def _is_default(item: Field[Any], value: object) -> bool:
+    if item.default_factory is not MISSING:
+        return bool(value == item.default_factory())
+    return bool(value == item.default)
 
 
 def _number(value: float) -> int | float:
