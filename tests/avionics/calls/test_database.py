@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
+from avionics.calls import CallHistory
 from avionics.calls.database import SCHEMA_VERSION, VERSION_TABLE, open_database, reading, writing
 from avionics.calls.location import database_url, spill_directory
 from avionics.calls.tables import metadata
@@ -27,6 +30,7 @@ def opened(settings: Settings) -> Engine:
     return open_database(database_url(settings.database))
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_the_migrations_make_the_tables_of_the_code(configure: Configure) -> None:
     """What Alembic builds step by step is what queries expect, to the column."""
     engine = opened(configure())
@@ -42,6 +46,49 @@ def test_the_code_knows_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "avionics.calls:_migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_VERSION]
+
+
+def test_a_database_of_an_older_avionics_keeps_what_is_in_it(configure: Configure) -> None:
+    """What was logged and thought then is there afterwards, and may go back to the older one."""
+    settings = configure()
+    engine = opened(settings)
+    migrate(engine, "0001")
+    with writing(engine) as connection:
+        for statement in OF_0001.split(";"):
+            connection.execute(text(statement))
+    engine.dispose()
+    opened(settings).dispose()
+    with CallHistory(settings) as history:
+        details = history.call("a")
+        assert (details.call.cost_usd, details.call.variant, details.call.cache) == (Decimal("0.000416"), None, None)
+        assert [(one.number, one.deployment) for one in details.attempts] == [(1, None)]
+        assert [(one.metric, one.value, one.comment) for one in details.feedback] == [("helpful", 0.5, "so")]
+        history.record_feedback("a", "helpful", 1)
+    engine = opened(settings)
+    migrate(engine, "0001")
+    with reading(engine) as connection:
+        assert connection.scalars(text("SELECT score FROM feedback ORDER BY given_at_ns")).all() == [0.5, 1]
+    engine.dispose()
+
+
+OF_0001 = """
+INSERT INTO call (id, started_at_ns, duration, route, streamed, outcome, attempts, usage_source, cost_nano_usd,
+    estimated, unpriced)
+VALUES ('a', 1, 0.5, '', false, 'success', 1, 'reported', 416000, 0, 0);
+INSERT INTO attempt (call_id, number, reason, provider, started_at_ns, duration, usage_source, cost_nano_usd,
+    estimated, unpriced, cost_source, call_started_at_ns)
+VALUES ('a', 1, 'first', 'openai', 1, 0.5, 'reported', 416000, 0, 0, 'catalog', 1);
+INSERT INTO feedback (id, call_id, given_at_ns, name, score, comment) VALUES ('f', 'a', 2, 'helpful', 0.5, 'so')
+"""
+
+
+def migrate(engine: Engine, version: str) -> None:
+    """Goes back to an older version."""
+    config = Config()
+    config.set_main_option("script_location", "avionics.calls:_migrations")
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, version)
 
 
 def test_many_may_open_a_new_database_at_once(configure: Configure) -> None:

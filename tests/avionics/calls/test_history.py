@@ -70,17 +70,17 @@ def test_the_last_calls_are_given_oldest_first(
 
 
 def test_feedback_is_kept_with_its_call(configure: Configure, make_call: MakeCall) -> None:
-    """A score, a comment or both, under a name; any number of them."""
+    """A value, a comment or both, by a metric; any number of them."""
     settings = configure()
     call = make_call()
     log_calls(settings, call)
     with CallHistory(settings) as history:
-        history.add_feedback(call[0].call_id, "helpful", score=0.5)
-        history.add_feedback(call[0].call_id, "reviewer", comment="too long")
+        history.record_feedback(call[0].call_id, "helpful", 0.5)
+        history.record_feedback(call[0].call_id, "reviewer", None, comment="too long")
         given = history.call(call[0].call_id).feedback
         with pytest.raises(UnknownCallError):
-            history.add_feedback("nobody", "helpful", score=1)
-    assert [(one.name, one.score, one.comment) for one in given] == [
+            history.record_feedback("nobody", "helpful", 1)
+    assert [(one.metric, one.value, one.comment) for one in given] == [
         ("helpful", 0.5, None),
         ("reviewer", None, "too long"),
     ]
@@ -110,7 +110,7 @@ class TestRetention:
         new = make_call(make_attempt(started_at_ns=NOON + HOUR), request=follow_up)
         log_calls(settings, *old, new)
         with CallHistory(settings) as history:
-            history.add_feedback(old[0][0].call_id, "helpful", score=1)
+            history.record_feedback(old[0][0].call_id, "helpful", 1)
             assert history.prune(NOON + HOUR) == 4
             assert [call.id for call in history.calls()] == [new[0].call_id]
             messages = history.call(new[0].call_id).messages

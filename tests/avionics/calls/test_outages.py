@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sqlite3
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from avionics.calls import CallHistory, CallLog, DatabaseUnavailableError
-from avionics.calls.rows import CallRows, call_rows
+from avionics.calls.rows import LogRows, call_rows
 from avionics.calls.spill import Spill
 from avionics.errors import ConfigurationError
 from avionics.llm.records import CallFinished, CallStarted
@@ -102,7 +103,12 @@ def logged_ids(settings: Settings) -> set[str]:
 
 def spilled_ids(tmp_path: Path) -> set[str]:
     lines = [line for path in (tmp_path / "spill").glob("*.jsonl") for line in path.read_bytes().splitlines()]
-    return {str(CallRows.from_json(line).call["id"]) for line in lines}
+    return {call_id(LogRows.from_json(line)) for line in lines}
+
+
+def call_id(rows: LogRows) -> str:
+    assert rows.call is not None
+    return str(rows.call["id"])
 
 
 def test_a_database_that_stops_and_starts_under_load_has_all_calls(
@@ -174,12 +180,25 @@ def test_a_call_that_the_database_refuses_keeps_no_other_from_it(tmp_path: Path,
     settings = settings_for(f"sqlite:///{tmp_path}/calls.db", tmp_path)
     spill = Spill(tmp_path / "spill")
     good = [call_rows(*make_call()) for _ in range(3)]
-    refused = CallRows(call={**good[1].call, "outcome": None}, attempts=good[1].attempts)
+    refused = LogRows(call={**(good[1].call or {}), "outcome": None}, attempts=good[1].attempts)
     spill.append([good[0], refused, good[2]])
     spill.seal()
-    assert logged_ids(settings) == {good[0].call["id"], good[2].call["id"]}
+    assert logged_ids(settings) == {call_id(good[0]), call_id(good[2])}
     (aside,) = (tmp_path / "spill").iterdir()
-    assert CallRows.from_json(aside.read_bytes()).call["id"] == refused.call["id"]
+    assert call_id(LogRows.from_json(aside.read_bytes())) == call_id(refused)
+
+
+def test_what_an_older_version_spilled_is_read_back(tmp_path: Path, make_call: MakeCall) -> None:
+    """It knows nothing of later columns, and they are unknown."""
+    settings = settings_for(f"sqlite:///{tmp_path}/calls.db", tmp_path)
+    rows = call_rows(*make_call(tenant="acme", variant="tone/warm"))
+    older = {name: value for name, value in (rows.call or {}).items() if name not in {"variant", "session_id", "cache"}}
+    (tmp_path / "spill").mkdir()
+    line = json.dumps({"call": older, "attempts": rows.attempts, "contents": []})
+    (tmp_path / "spill" / "older.jsonl").write_text(line + "\n", encoding="utf-8")
+    with CallHistory(settings) as history:
+        (call,) = history.calls()
+    assert (call.id, call.tenant, call.variant, call.attempts) == (call_id(rows), "acme", None, 1)
 
 
 def test_neither_file_can_be_made_and_that_is_said(

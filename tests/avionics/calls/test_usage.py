@@ -193,6 +193,46 @@ def test_a_fallback_is_counted_by_model_where_it_was_paid_for(
     )
 
 
+def test_what_the_response_cache_saved_is_in_every_report(
+    write: Callable[..., Settings], make_call: MakeCall, make_attempt: MakeAttempt
+) -> None:
+    """A hit has no attempt, costs nothing, and counts where its answer came from."""
+    hit: dict[str, Any] = {"cache": "hit", "attempts": (), "usage": None, "cost_usd": Decimal(0), "deployment": "fast"}
+    settings = write(
+        make_call(make_attempt(deployment="fast"), cache="miss", deployment="fast"),
+        make_call(**hit, saved_usd=Decimal("0.000416")),
+        make_call(**hit, saved_usd=None),
+    )
+    with CallHistory(settings) as history:
+        reports = {by: history.usage(by) for by in DIMENSIONS}
+        calls = list(history.calls())
+    groups = [group for by in ("agent", "model", "provider", "deployment") for group in reports[by].groups]
+    assert [group.key for group in groups] == ["planner", "gpt-4.1-mini", "openai", "fast"]
+    expected = UsageTotals(
+        calls=3,
+        attempts=1,
+        input_tokens=1000,
+        output_tokens=10,
+        cost_usd=Decimal("0.000416"),
+        cost_low_usd=Decimal("0.000416"),
+        cost_high_usd=Decimal("0.000416"),
+        cache_hits=2,
+        saved_usd=Decimal("0.000416"),
+    )
+    assert [report.totals for report in reports.values()] == [expected] * len(DIMENSIONS)
+    assert [(call.cost_usd, call.usage.input_tokens) for call in calls[1:]] == [(Decimal(0), 0)] * 2
+
+
+def test_calls_of_an_experiment_are_told_apart(
+    write: Callable[..., Settings], make_call: MakeCall, make_attempt: MakeAttempt
+) -> None:
+    """By variant; the calls of no experiment are a group of their own."""
+    settings = write(*(make_call(variant=variant) for variant in ("tone/warm", "tone/plain", "tone/warm", None)))
+    with CallHistory(settings) as history:
+        groups = history.usage("variant").groups
+    assert {group.key: group.totals.calls for group in groups} == {"tone/warm": 2, "tone/plain": 1, None: 1}
+
+
 def test_days_are_those_of_utc_without_gaps(
     write: Callable[..., Settings], make_call: MakeCall, make_attempt: MakeAttempt
 ) -> None:

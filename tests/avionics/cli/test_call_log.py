@@ -152,7 +152,7 @@ class TestLogs:
     def test_show_tells_all_of_one_call(self, run: Run, calls: list[str], settings: Settings) -> None:
         """Its facts, its attempts on one time axis, what was thought of it and what was said."""
         with CallHistory(settings) as history:
-            history.add_feedback(calls[2], "helpful", score=1, comment="very")
+            history.record_feedback(calls[2], "helpful", 1, comment="very")
         shown = run("logs", "show", calls[2][-12:]).stdout
         assert [
             word for word in (calls[2], "[red]critic", "acme", "openai, then llamaserver") if word not in shown

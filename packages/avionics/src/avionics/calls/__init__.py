@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from avionics.calls.call_log import CallLog
     from avionics.calls.database import DatabaseUnavailableError
+    from avionics.calls.feedback import Feedback
+    from avionics.calls.feedback_scores import FeedbackScore
     from avionics.calls.history import CallFilter, CallHistory, UnknownCallError
-    from avionics.calls.logged import CallDetails, Feedback, LoggedAttempt, LoggedCall
+    from avionics.calls.logged import CallDetails, LoggedAttempt, LoggedCall
     from avionics.calls.repricing import Repriced
     from avionics.calls.usage import Dimension, UsageGroup, UsageReport, UsageTotals
 
@@ -22,7 +24,8 @@ _HOMES = {
     "CallLog": "call_log",
     "DatabaseUnavailableError": "database",
     "Dimension": "usage",
-    "Feedback": "logged",
+    "Feedback": "feedback",
+    "FeedbackScore": "feedback_scores",
     "LoggedAttempt": "logged",
     "LoggedCall": "logged",
     "Repriced": "repricing",
@@ -40,6 +43,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "Dimension",
     "Feedback",
+    "FeedbackScore",
     "LoggedAttempt",
     "LoggedCall",
     "Repriced",

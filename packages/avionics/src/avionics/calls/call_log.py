@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avionics.calls.database_thread import DatabaseThread
+from avionics.calls.feedback import Feedback
 from avionics.calls.location import database_url, spill_directory
 from avionics.calls.saver import CallSaver
 from avionics.calls.spill import Spill
@@ -57,6 +58,13 @@ class CallLog:
         """A call begins; meanwhile the database is opened."""
         self._writer.start()
         return _Observation(self._writer, call)
+
+    def record_feedback(self, call_id: str, metric: str, value: float | None, *, comment: str | None = None) -> None:
+        """Note what somebody thought of an answer, in the same way as calls are logged: at once, and never lost.
+
+        Nobody looks whether there is such a call: it may wait in another process. Raises `ValueError` as `Feedback.of`.
+        """
+        self._writer.put(Feedback.of(call_id, metric, value, comment=comment))
 
     def flush(self) -> None:
         """Wait until all calls that have ended are in the database, or in the spill file if it is down."""

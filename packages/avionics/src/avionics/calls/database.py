@@ -23,7 +23,7 @@ from avionics.errors import AvionicsError, ConfigurationError
 
 __all__ = ["SCHEMA_VERSION", "VERSION_TABLE", "DatabaseUnavailableError", "open_database", "reading", "writing"]
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration in `avionics.calls._migrations`."""
 
 VERSION_TABLE = "avionics_schema_version"

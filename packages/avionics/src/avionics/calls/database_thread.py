@@ -14,7 +14,7 @@ from avionics.errors import AvionicsError
 
 if TYPE_CHECKING:
     from avionics.calls.delivery import Delivery
-    from avionics.calls.rows import CallRows
+    from avionics.calls.rows import LogRows
 
 __all__ = ["DatabaseThread"]
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass
 class _Job:
-    calls: Sequence[CallRows]
+    calls: Sequence[LogRows]
     read_back: bool
     is_written: bool = False
     settled: threading.Event = field(default_factory=threading.Event)
@@ -45,7 +45,7 @@ class DatabaseThread:
         self._thread = threading.Thread(target=self._run, name="avionics-call-log-database", daemon=True)
         self._thread.start()
 
-    def deliver(self, calls: Sequence[CallRows], *, read_back: bool, patience: float) -> bool:
+    def deliver(self, calls: Sequence[LogRows], *, read_back: bool, patience: float) -> bool:
         """Whether these calls are in the database now, or within `patience` seconds.
 
         If not, the database is down or slow, and they may get there nevertheless. `read_back` has spilled calls written

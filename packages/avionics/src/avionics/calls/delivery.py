@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from avionics.calls.database import DatabaseUnavailableError
 from avionics.calls.retention import prune
-from avionics.calls.rows import CallRows
+from avionics.calls.rows import LogRows
 from avionics.calls.spill import Spill
 from avionics.calls.store import CallStore
 from avionics.errors import ConfigurationError
@@ -45,7 +45,7 @@ class Delivery:
         self._retention = retention
         self._next_pruning = 0.0
 
-    def write(self, calls: Sequence[CallRows]) -> None:
+    def write(self, calls: Sequence[LogRows]) -> None:
         """Write these calls. One that the database refuses for what it is, is put aside in a file."""
         for first in range(0, len(calls), _BATCH):
             batch = calls[first : first + _BATCH]
@@ -80,7 +80,7 @@ class Delivery:
         """Close the database."""
         self._store.close()
 
-    def _put_aside(self, call: CallRows, error: Exception) -> None:
+    def _put_aside(self, call: LogRows, error: Exception) -> None:
         try:
             where = self._spill.reject(call)
         except OSError:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Select, insert, literal, or_, select
+from sqlalchemy import Connection, Engine, Select, literal, or_, select
 
 from airframe.types import JSONObject
-from avionics.calls.database import reading, writing
+from avionics.calls.database import reading
 from avionics.calls.delivery import Delivery
+from avionics.calls.feedback import Feedback
+from avionics.calls.feedback_scores import FeedbackScore, feedback_scores
 from avionics.calls.location import database_url, spill_directory
-from avionics.calls.logged import CallDetails, Feedback, LoggedAttempt, LoggedCall, logged_attempt, logged_call
+from avionics.calls.logged import CallDetails, LoggedAttempt, LoggedCall, logged_attempt, logged_call
 from avionics.calls.repricing import Repriced, reprice
 from avionics.calls.retention import prune
+from avionics.calls.rows import feedback_rows
 from avionics.calls.spill import Spill
 from avionics.calls.store import CallStore
 from avionics.calls.tables import attempt, call, content, feedback
 from avionics.calls.usage import Dimension, UsageReport, usage_report
 from avionics.errors import AvionicsError
-from avionics.llm.call_id import new_call_id
 from avionics.settings import Settings
 
 __all__ = ["CallFilter", "CallHistory", "UnknownCallError"]
@@ -110,18 +111,25 @@ class CallHistory:
             return CallDetails(
                 call=found,
                 attempts=[logged_attempt(row) for row in connection.execute(of_it).mappings()],
-                feedback=[
-                    Feedback(name=row.name, score=row.score, comment=row.comment, given_at_ns=row.given_at_ns)
-                    for row in connection.execute(given)
-                ],
+                feedback=[Feedback(**row) for row in connection.execute(given).mappings()],
                 messages=_messages(connection, found.answer_id or found.prompt_id),
             )
 
-    def add_feedback(self, call_id: str, name: str, *, score: float | None = None, comment: str | None = None) -> None:
-        """Note what somebody thought of an answer. Raises `UnknownCallError`."""
-        with writing(self._engine) as connection:
-            row = {"id": new_call_id(), "call_id": _found(connection, call_id).id, "given_at_ns": time.time_ns()}
-            connection.execute(insert(feedback), {**row, "name": name, "score": score, "comment": comment})
+    def record_feedback(self, call_id: str, metric: str, value: float | None, *, comment: str | None = None) -> None:
+        """Note what somebody thought of an answer. Raises `UnknownCallError`, and `ValueError` as `Feedback.of`.
+
+        It is in the database on return. `CallLog.record_feedback` does not wait for that.
+        """
+        with reading(self._engine) as connection:
+            found = _found(connection, call_id)
+        self._store.write([feedback_rows(Feedback.of(found.id, metric, value, comment=comment))])
+
+    def feedback_scores(
+        self, metric: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> Sequence[FeedbackScore]:
+        """How well calls did, by variant and metric; see `feedback_scores`."""
+        with reading(self._engine) as connection:
+            return feedback_scores(connection, metric, since_ns=since_ns, until_ns=until_ns)
 
     def reprice(self, figures: Iterable[Repriced]) -> int:
         """Exchange the costs of attempts; the sums of their calls follow. Returns how many were exchanged."""

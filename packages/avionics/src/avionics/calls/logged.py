@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from airframe.types import JSONObject, Usage
-from avionics.calls.columns import COSTS, USAGE_COUNTS
+from avionics.calls.columns import USAGE_COUNTS
+from avionics.calls.feedback import Feedback
 from avionics.calls.nano_usd import usd
 
-__all__ = ["CallDetails", "Feedback", "LoggedAttempt", "LoggedCall", "logged_attempt", "logged_call"]
+__all__ = ["CallDetails", "LoggedAttempt", "LoggedCall", "logged_attempt", "logged_call"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +35,14 @@ class LoggedCall:
     conversation_id: str | None
     route: str
     config_hash: str | None
+    variant: str | None
+    session_id: str | None
     streamed: bool
     provider: str | None
     model: str | None
+    deployment: str | None
+    cache: str | None
+    saved_usd: Decimal | None
     outcome: str
     category: str | None
     error_code: str | None
@@ -65,6 +71,7 @@ class LoggedAttempt:
     provider: str
     kind: str | None
     model: str | None
+    deployment: str | None
     server_address: str | None
     server_port: int | None
     started_at_ns: int
@@ -93,16 +100,6 @@ class LoggedAttempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feedback:
-    """What somebody thought of an answer."""
-
-    name: str
-    score: float | None
-    comment: str | None
-    given_at_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallDetails:
     """All that is known of one call. `messages` is what was said, and empty when capture was off."""
 
@@ -125,5 +122,6 @@ def logged_attempt(row: RowMapping) -> LoggedAttempt:
 def _decoded(row: RowMapping) -> dict[str, Any]:
     values: dict[str, Any] = {str(name): value for name, value in row.items()}
     usage = Usage(**{count: values.pop(count) for count in USAGE_COUNTS})
-    costs = {column.replace("_nano_usd", "_usd"): usd(values.pop(column)) for column in COSTS}
+    money = [column for column in values if column.endswith("_nano_usd")]
+    costs = {column.replace("_nano_usd", "_usd"): usd(values.pop(column)) for column in money}
     return {**values, **costs, "usage": usage}

@@ -1,4 +1,4 @@
-"""One call as rows of the tables: what is kept of its records, and what never is.
+"""A call, or feedback on one, as rows of the tables: what is kept, and what never is.
 
 With capture off no row holds a word that was said by or to a model, nor a backend's own account of an error: backends
 quote requests in it.
@@ -14,40 +14,42 @@ from typing import Any
 from airframe.types import InferenceResult
 from avionics.calls.captured_messages import CapturedMessages
 from avionics.calls.columns import COUNTED, SUMS, USAGE_COUNTS, Row
+from avionics.calls.feedback import Feedback
 from avionics.calls.nano_usd import nano_usd
 from avionics.llm.content_filter import ContentFilter
 from avionics.llm.machine_code import machine_code
 from avionics.llm.records import AttemptFinished, CallFinished, CallStarted
 from avionics.llm.spending import usage_source
 
-__all__ = ["CallRows", "call_rows"]
+__all__ = ["LogRows", "call_rows", "feedback_rows"]
 
 _NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallRows:
-    """A call, its attempts in order, and what was said in it, which is nothing with capture off."""
+class LogRows:
+    """What is written together or not at all: a call with its attempts and what was said in it, or feedback."""
 
-    call: Row
-    attempts: Sequence[Row]
+    call: Row | None = None
+    attempts: Sequence[Row] = ()
     contents: Sequence[Row] = ()
+    feedback: Sequence[Row] = ()
 
     def to_json(self) -> str:
         """One line."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, line: str | bytes) -> CallRows:
+    def from_json(cls, line: str | bytes) -> LogRows:
         """What `to_json` made into `line`. Raises `ValueError` for what is none."""
         rows: dict[str, Any] = json.loads(line)  # what is wrong inside the rows, the database refuses
         try:
-            return cls(call=rows["call"], attempts=rows["attempts"], contents=rows["contents"])
-        except (KeyError, TypeError):
-            raise ValueError("not a logged call") from None
+            return cls(**rows)
+        except TypeError:
+            raise ValueError("no rows of the log") from None
 
 
-def call_rows(start: CallStarted, end: CallFinished, capture: ContentFilter | None = None) -> CallRows:
+def call_rows(start: CallStarted, end: CallFinished, capture: ContentFilter | None = None) -> LogRows:
     """The rows of a call. What was said goes through `capture`; None captures nothing."""
     attempts = [_attempt(start, one, capture) for one in end.attempts]
     said = CapturedMessages(capture) if capture else None
@@ -63,9 +65,14 @@ def call_rows(start: CallStarted, end: CallFinished, capture: ContentFilter | No
         "conversation_id": start.conversation_id,
         "route": ",".join(start.route),
         "config_hash": start.config_hash,
+        "variant": start.variant,
+        "session_id": start.session_id,
         "streamed": start.streamed,
         "provider": end.provider,
         "model": end.model,
+        "deployment": end.deployment,
+        "cache": end.cache,
+        "saved_nano_usd": nano_usd(end.saved_usd),
         "outcome": end.outcome,
         "category": end.category,
         "error_code": machine_code(end.error_code),
@@ -77,7 +84,12 @@ def call_rows(start: CallStarted, end: CallFinished, capture: ContentFilter | No
         "prompt_id": prompt_id,
         "answer_id": said.add(answer.message) if said and answer.content else None,
     }
-    return CallRows(call=row, attempts=attempts, contents=said.rows if said else ())
+    return LogRows(call=row, attempts=attempts, contents=said.rows if said else ())
+
+
+def feedback_rows(given: Feedback) -> LogRows:
+    """The row of what somebody thought of an answer."""
+    return LogRows(feedback=[asdict(given)])
 
 
 def _attempt(start: CallStarted, one: AttemptFinished, capture: ContentFilter | None) -> Row:
@@ -90,6 +102,7 @@ def _attempt(start: CallStarted, one: AttemptFinished, capture: ContentFilter | 
         "provider": one.provider,
         "kind": one.kind,
         "model": one.model,
+        "deployment": one.deployment,
         "server_address": one.server_address,
         "server_port": one.server_port,
         "started_at_ns": one.started_at_ns,
@@ -124,6 +137,6 @@ def _captured(text: str | None, capture: ContentFilter | None) -> str | None:
 
 
 def _sum(attempts: Sequence[Row], column: str) -> int | None:
-    """The sum of what is known; None when nothing is."""
+    """The sum of what is known; None when nothing is. Without an attempt nothing was used, and that is known."""
     known = [number for row in attempts if isinstance(number := row[column], int)]
-    return sum(known) if known or column in COUNTED else None
+    return sum(known) if known or not attempts or column in COUNTED else None

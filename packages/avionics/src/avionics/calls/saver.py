@@ -1,4 +1,4 @@
-"""Where finished calls go, so that none is lost.
+"""Where finished calls, and feedback on them, go, so that none is lost.
 
 call ──> database
     └──> spill file ──> database      while the database is down or slow
@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 from avionics.calls.database_thread import DatabaseThread
-from avionics.calls.rows import CallRows, call_rows
+from avionics.calls.feedback import Feedback
+from avionics.calls.rows import LogRows, call_rows, feedback_rows
 from avionics.calls.spill import Spill
-from avionics.calls.writer import FinishedCall
+from avionics.calls.writer import Told
 from avionics.llm.content_filter import ContentFilter
 
 __all__ = ["CallSaver"]
@@ -52,17 +53,17 @@ class CallSaver:
         self._patience = patience
         self._shortest_rest = self._rest = rest
         self._next_try = 0.0
-        self._memory: list[CallRows] = []
+        self._memory: list[LogRows] = []
         self._dropped = 0
         self._may_be_spilled = True  # by an earlier process
         self._is_down = self._is_full = self._is_reported = False
 
-    def save(self, finished: Sequence[FinishedCall], *, thoroughly: bool = False) -> None:
-        """Save these calls, and those that wait.
+    def save(self, told: Sequence[Told], *, thoroughly: bool = False) -> None:
+        """Save these, and those that wait.
 
         `thoroughly` gives the database all the time that it needs, and tries it however short ago it was down.
         """
-        self._memory += self._rows(finished)
+        self._memory += self._rows(told)
         self._notice_failure()
         if (self._memory or self._may_be_spilled) and (thoroughly or time.monotonic() >= self._next_try):
             self._deliver(_ALL_PATIENCE if thoroughly else self._patience)
@@ -81,8 +82,12 @@ class CallSaver:
         self._spill.seal()
         self._database.close(patience=_ALL_PATIENCE)
 
-    def _rows(self, finished: Sequence[FinishedCall]) -> Iterator[CallRows]:
-        for start, end in finished:
+    def _rows(self, told: Sequence[Told]) -> Iterator[LogRows]:
+        for one in told:
+            if isinstance(one, Feedback):
+                yield feedback_rows(one)
+                continue
+            start, end = one
             try:
                 yield call_rows(start, end, self._capture)
             except Exception:  # of a redaction hook, which is the user's code
@@ -132,8 +137,8 @@ class CallSaver:
             self._may_be_spilled, self._is_full = True, False
 
 
-def _without_content(call: CallRows) -> CallRows:
+def _without_content(call: LogRows) -> LogRows:
     """The figures of a call, which are small."""
-    if not call.contents:
+    if call.call is None or not call.contents:
         return call
-    return CallRows(call={**call.call, "prompt_id": None, "answer_id": None}, attempts=call.attempts)
+    return LogRows(call={**call.call, "prompt_id": None, "answer_id": None}, attempts=call.attempts)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avionics.calls.file_lock import lock
-from avionics.calls.rows import CallRows
+from avionics.calls.rows import LogRows
 from avionics.llm.call_id import new_call_id
 
 __all__ = ["Spill"]
@@ -34,7 +34,7 @@ class Spill:
         self.directory = directory
         self._file: FileIO | None = None
 
-    def append(self, calls: Sequence[CallRows]) -> None:
+    def append(self, calls: Sequence[LogRows]) -> None:
         """Keep these calls, all or none. Raises `OSError`."""
         file = self._file = self._file or self._new_file()
         end = file.tell()
@@ -53,14 +53,14 @@ class Spill:
             self._file.close()
             self._file = None
 
-    def batches(self) -> Generator[Sequence[CallRows]]:
+    def batches(self) -> Generator[Sequence[LogRows]]:
         """The calls in all complete files. A file is removed when the batch after its last one is asked for."""
         for path in sorted(self.directory.glob(f"*{_SUFFIX}")):
             with _taken_over(path) as file:
                 while file is not None and (lines := list(islice(file, _BATCH))):
                     yield list(_readable(lines))
 
-    def reject(self, call: CallRows) -> Path:
+    def reject(self, call: LogRows) -> Path:
         """Put a call aside that the database refuses for what it is; returns where. Raises `OSError`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / _REJECTED
@@ -91,9 +91,9 @@ def _taken_over(path: Path) -> Generator[BinaryIO | None]:
         path.unlink(missing_ok=True)
 
 
-def _readable(lines: Sequence[bytes]) -> Iterator[CallRows]:
+def _readable(lines: Sequence[bytes]) -> Iterator[LogRows]:
     for line in lines:
         try:
-            yield CallRows.from_json(line)
+            yield LogRows.from_json(line)
         except ValueError:  # a process was killed while it wrote it
             _logger.warning("a spilled call cannot be read and is lost: its line of %d bytes is broken", len(line))

@@ -20,8 +20,8 @@ from sqlalchemy.types import TypeEngine
 
 from avionics.calls.columns import Row
 from avionics.calls.database import open_database, writing
-from avionics.calls.rows import CallRows
-from avionics.calls.tables import attempt, call, content
+from avionics.calls.rows import LogRows
+from avionics.calls.tables import attempt, call, content, feedback
 
 __all__ = ["CallStore"]
 
@@ -46,7 +46,7 @@ class CallStore:
             self._engine = open_database(self._url)
         return self._engine
 
-    def write(self, calls: Sequence[CallRows]) -> None:
+    def write(self, calls: Sequence[LogRows]) -> None:
         """All of the calls, or none. Those that are there already are left as they are.
 
         Raises as `open` does; whatever else it raises is the fault of a call's own values.
@@ -56,8 +56,9 @@ class CallStore:
             _insert(
                 connection, content, sorted(said, key=itemgetter("id"))
             )  # in one order, or two writers may deadlock
-            _insert(connection, call, [one.call for one in calls])
+            _insert(connection, call, [one.call for one in calls if one.call])
             _insert(connection, attempt, [row for one in calls for row in one.attempts])
+            _insert(connection, feedback, [row for one in calls for row in one.feedback])
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,7 +102,7 @@ def _fitted(table: Table, row: Row) -> Sequence[str | float | None]:
     """The values of a row, with nothing that a column cannot hold: a log has no opinion about what it is told."""
     values: list[str | float | None] = []
     for name, length, largest in _columns(table):
-        value = row[name]
+        value = row.get(name)  # what an older version spilled does not know every column
         if isinstance(value, str):
             if not value.isprintable():
                 # PostgreSQL takes no NUL, neither database half of a character, and a terminal obeys what is in names.

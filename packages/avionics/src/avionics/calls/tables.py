@@ -1,11 +1,12 @@
 """The tables of the call log.
 
     call ──< attempt        one row per call, one per exchange with a backend
-      ├────< feedback       what somebody thought of the answer
+      ├────< feedback       what somebody thought of the answer; it may come before its call does
       └───── content        what was said, as a chain of messages; only when capture is on
 
 Times are Unix nanoseconds, durations seconds, money integer nano-USD (SQLite keeps decimals as floats). NULL is
-unknown, XX in `content` names the one before it, so a growing conversation is stored once.
+unknown; but in `content`, where `parent_id` names the message before, it is the beginning. Indexes that SQLite alone
+has are in the migrations.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from avionics.calls.columns import COSTS, COUNTED, USAGE_COUNTS
 
 __all__ = ["attempt", "call", "content", "feedback", "metadata"]
 
+_NO_ATTEMPTS = text("attempts = 0")
 _ID, _HASH, _WORD, _NAME = String(36), String(64), String(64), String(256)
 
 metadata = MetaData(
@@ -64,9 +67,14 @@ call = Table(
     Column("conversation_id", _NAME),
     Column("route", Text, nullable=False),
     Column("config_hash", _WORD),
+    Column("variant", _NAME),
+    Column("session_id", _NAME),
     Column("streamed", Boolean, nullable=False),
     Column("provider", _NAME),
     Column("model", _NAME),
+    Column("deployment", _NAME),
+    Column("cache", _WORD),
+    Column("saved_nano_usd", BigInteger),
     Column("outcome", _WORD, nullable=False),
     Column("category", _WORD),
     Column("error_code", _WORD),
@@ -77,6 +85,7 @@ call = Table(
     Column("prompt_id", _HASH),
     Column("answer_id", _HASH),
     Index(None, "started_at_ns"),
+    Index("ix_call_without_attempts", "started_at_ns", sqlite_where=_NO_ATTEMPTS, postgresql_where=_NO_ATTEMPTS),
 )
 
 attempt = Table(
@@ -88,6 +97,7 @@ attempt = Table(
     Column("provider", _NAME, nullable=False),
     Column("kind", _WORD),
     Column("model", _NAME),
+    Column("deployment", _NAME),
     Column("server_address", _NAME),
     Column("server_port", Integer),
     Column("started_at_ns", BigInteger, nullable=False),
@@ -115,10 +125,10 @@ feedback = Table(
     "feedback",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("call_id", _ID, ForeignKey(call.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("call_id", _ID, nullable=False, index=True),
     Column("given_at_ns", BigInteger, nullable=False),
-    Column("name", _NAME, nullable=False),
-    Column("score", Double),
+    Column("metric", _NAME, nullable=False),
+    Column("value", Double),
     Column("comment", Text),
 )
 

@@ -1,32 +1,46 @@
 """What calls used and cost, summed up: by agent, tenant, day, model or provider.
 
-Agents, tenants and days have calls; models and providers have attempts, because a call may go through several. Their
-totals of calls, attempts, tokens and costs are the same, since a call is the sum of its attempts.
+Agents, tenants, variants and days have calls; models, providers and deployments have attempts, because a call may go
+through several. Their totals of calls, attempts, tokens and costs are the same, since a call is the sum of its
+attempts. One without any, such as a hit of the response cache, counts where its answer came from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    case,
+    func,
+    literal_column,
+    select,
+)
 
 from avionics.calls.nano_usd import usd
 from avionics.calls.tables import attempt, call
 
 __all__ = ["DIMENSIONS", "Dimension", "UsageGroup", "UsageReport", "UsageTotals", "usage_report"]
 
-Dimension: TypeAlias = Literal["agent", "model", "provider", "tenant", "day"]
+Dimension: TypeAlias = Literal["agent", "model", "provider", "tenant", "day", "variant", "deployment"]
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 """What usage can be summed up by."""
 
 _SECONDS_A_DAY = 86_400
-_NANOSECONDS_A_DAY = _SECONDS_A_DAY * 1_000_000_000
+_A_DAY = literal_column(str(_SECONDS_A_DAY * 1_000_000_000), BigInteger)
+"""In nanoseconds, and spelled out as in the index that SQLite has for this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +57,8 @@ class UsageTotals:
         cost_estimated_usd: the part of it that rests on tokens that we counted ourselves.
         estimated: how many attempts that are.
         unpriced: attempts whose cost is unknown and not in the sum.
+        cache_hits: calls that the response cache answered.
+        saved_usd: what is known of what they would have cost.
     """
 
     calls: int = 0
@@ -57,6 +73,8 @@ class UsageTotals:
     cost_estimated_usd: Decimal = Decimal(0)
     estimated: int = 0
     unpriced: int = 0
+    cache_hits: int = 0
+    saved_usd: Decimal = Decimal(0)
 
     def __add__(self, other: UsageTotals) -> UsageTotals:
         names = [field.name for field in fields(self)]
@@ -65,7 +83,7 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageGroup:
-    """The sums of one agent, model, provider, tenant or day. `key` is None for calls that name none."""
+    """The sums of one agent, model, or whatever it is summed up by. `key` is None for calls that name none."""
 
     key: str | None
     totals: UsageTotals
@@ -89,26 +107,29 @@ def usage_report(
 
     Days are those of UTC.
     """
-    rows = connection.execute(_grouped(by, since_ns, until_ns)).mappings()
-    if by == "day":
-        groups = _days({int(row["key"]): _totals(row) for row in rows})
-    else:
-        groups = [UsageGroup(key=row["key"], totals=_totals(row)) for row in rows]
-        groups.sort(key=lambda group: (-group.totals.cost_usd, -group.totals.attempts, group.key or ""))
+    totals: dict[str | None, UsageTotals] = defaultdict(UsageTotals)
+    for query in _queries(by, since_ns, until_ns):
+        for row in connection.execute(query).mappings():
+            totals[_key(row, by)] += _totals(row)
+    groups = _days(totals) if by == "day" else _dearest_first(totals)
     return UsageReport(
         by=by,
         since_ns=since_ns,
         until_ns=until_ns,
         groups=groups if by else (),
-        totals=sum((group.totals for group in groups), UsageTotals()),
+        totals=sum(totals.values(), UsageTotals()),
     )
 
 
+_ZERO: ColumnElement[Any] = literal_column("0")
+_FAILED_CALLS = func.sum(case((call.c.outcome == "success", 0), else_=1))
 _OF_CALLS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     {
         "calls": func.count(),
         "attempts": func.sum(call.c.attempts),
-        "failures": func.sum(case((call.c.outcome == "success", 0), else_=1)),
+        "failures": _FAILED_CALLS,
+        "cache_hits": func.sum(case((call.c.cache == "hit", 1), else_=0)),
+        "saved_usd": func.sum(call.c.saved_nano_usd),
     }
 )
 _OF_ATTEMPTS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
@@ -116,33 +137,78 @@ _OF_ATTEMPTS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
         "calls": func.sum(case((attempt.c.number == 1, 1), else_=0)),
         "attempts": func.count(),
         "failures": func.count(attempt.c.category),
+        "cache_hits": _ZERO,
+        "saved_usd": _ZERO,
     }
 )
 _SUMMED = tuple(f.name for f in fields(UsageTotals) if f.name not in _OF_CALLS)
 
+_CALL_DAY = (call.c.started_at_ns // _A_DAY).label("day")
+_ATTEMPT_DAY = (attempt.c.call_started_at_ns // _A_DAY).label("day")
 
-def _grouped(by: Dimension | None, since_ns: int | None, until_ns: int | None) -> Select[Any]:
-    of_attempts = by in {"model", "provider"}
-    table = attempt if of_attempts else call
-    began = attempt.c.call_started_at_ns if of_attempts else call.c.started_at_ns
-    key: ColumnElement[Any]
+# What is grouped by, in the order of the index: SQLite then reads it from there, and need not sort.
+_CALL_KEYS: Mapping[Dimension | None, Sequence[ColumnElement[Any]]] = MappingProxyType(
+    {
+        None: (),
+        "day": (_CALL_DAY,),
+        "agent": (_CALL_DAY, call.c.agent),
+        "tenant": (_CALL_DAY, call.c.agent, call.c.tenant),
+        "variant": (_CALL_DAY, call.c.agent, call.c.tenant, call.c.variant),
+    }
+)
+_ATTEMPT_KEYS: Mapping[Dimension | None, Sequence[ColumnElement[Any]]] = MappingProxyType(
+    {
+        "provider": (_ATTEMPT_DAY, attempt.c.provider),
+        "model": (_ATTEMPT_DAY, attempt.c.provider, attempt.c.model, attempt.c.response_model),
+        "deployment": (
+            _ATTEMPT_DAY,
+            attempt.c.provider,
+            attempt.c.model,
+            attempt.c.response_model,
+            attempt.c.deployment,
+        ),
+    }
+)
+
+
+def _queries(by: Dimension | None, since_ns: int | None, until_ns: int | None) -> Iterable[Select[Any]]:
+    """What to ask; the answers add up."""
+    if by not in _ATTEMPT_KEYS:
+        yield _within(_grouped(_CALL_KEYS[by], _OF_CALLS, call), call.c.started_at_ns, since_ns, until_ns)
+        return
+    began = attempt.c.call_started_at_ns
+    yield _within(_grouped(_ATTEMPT_KEYS[by], _OF_ATTEMPTS, attempt), began, since_ns, until_ns)
+    keys = [call.c.provider, call.c.model, call.c.deployment]
+    unattempted = _grouped(keys, _OF_CALLS, call).where(call.c.attempts == _ZERO)
+    yield _within(unattempted, call.c.started_at_ns, since_ns, until_ns)
+
+
+def _grouped(keys: Sequence[ColumnElement[Any]], counts: Mapping[str, ColumnElement[Any]], table: Table) -> Select[Any]:
+    sums = {name: func.sum(table.c[name.replace("_usd", "_nano_usd")]) for name in _SUMMED}
+    return select(*keys, *(column.label(name) for name, column in {**counts, **sums}.items())).group_by(*keys)
+
+
+def _within(query: Select[Any], began: ColumnElement[int], since_ns: int | None, until_ns: int | None) -> Select[Any]:
+    """The same query, of a time; the days are said as well, because the index begins with them."""
+    if since_ns is not None:
+        query = query.where(began >= since_ns, began // _A_DAY >= since_ns // (_SECONDS_A_DAY * 10**9))
+    if until_ns is not None:
+        query = query.where(began < until_ns, began // _A_DAY <= until_ns // (_SECONDS_A_DAY * 10**9))
+    return query
+
+
+def _key(row: RowMapping, by: Dimension | None) -> str | None:
+    key: str | None
     match by:
         case None:
-            key = null()
+            return None
         case "day":
-            key = began // _NANOSECONDS_A_DAY
+            return _date(row["day"])
         case "model":
-            key = func.coalesce(attempt.c.model, attempt.c.response_model)  # as asked for, or else as the server said
+            key = row["model"] or row.get("response_model")  # as asked for, or else as the server said
         case _:
-            key = table.c[by]
-    sums = {name: func.sum(table.c[name.replace("_usd", "_nano_usd")]) for name in _SUMMED}
-    columns = {**(_OF_ATTEMPTS if of_attempts else _OF_CALLS), **sums}
-    query = select(key.label("key"), *(column.label(name) for name, column in columns.items()))
-    if since_ns is not None:
-        query = query.where(began >= since_ns)
-    if until_ns is not None:
-        query = query.where(began < until_ns)
-    return query.group_by("key") if by else query
+            key = row[by]
+    return key
 
 
 def _totals(row: RowMapping) -> UsageTotals:
@@ -153,10 +219,17 @@ def _totals(row: RowMapping) -> UsageTotals:
     return UsageTotals(**sums)
 
 
-def _days(totals: Mapping[int, UsageTotals]) -> list[UsageGroup]:
+def _dearest_first(totals: Mapping[str | None, UsageTotals]) -> list[UsageGroup]:
+    groups = [UsageGroup(key=key, totals=sums) for key, sums in totals.items()]
+    return sorted(groups, key=lambda group: (-group.totals.cost_usd, -group.totals.attempts, group.key or ""))
+
+
+def _days(totals: Mapping[str | None, UsageTotals]) -> list[UsageGroup]:
     """From the first day to the last; one on which nothing happened is a day, too."""
-    days = range(min(totals), max(totals) + 1) if totals else ()
-    return [UsageGroup(key=_date(day), totals=totals.get(day, UsageTotals())) for day in days]
+    named = sorted(date.fromisoformat(key) for key in totals if key)
+    days = range(named[0].toordinal(), named[-1].toordinal() + 1) if named else ()
+    keys = [date.fromordinal(day).isoformat() for day in days]
+    return [UsageGroup(key=key, totals=totals.get(key, UsageTotals())) for key in keys]
 
 
 def _date(day: int) -> str:

@@ -13,15 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from avionics.calls.feedback import Feedback
 from avionics.llm.records import CallFinished, CallStarted
 
 if TYPE_CHECKING:
     from avionics.calls.saver import CallSaver
 
-__all__ = ["CallWriter", "FinishedCall"]
+__all__ = ["CallWriter", "Told"]
 
-FinishedCall: TypeAlias = tuple[CallStarted, CallFinished]
-"""A call as its observer has seen it."""
+Told: TypeAlias = tuple[CallStarted, CallFinished] | Feedback
+"""A call as its observer has seen it, or what somebody thought of one."""
 
 _MOST_WAITING = 10_000
 _BATCH = 500
@@ -33,7 +34,7 @@ _logger = logging.getLogger(__name__)
 class _Session:
     """One thread, and what waits for it."""
 
-    waiting: list[FinishedCall | threading.Event] = field(default_factory=list[FinishedCall | threading.Event])
+    waiting: list[Told | threading.Event] = field(default_factory=list[Told | threading.Event])
     wake: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     ends: bool = False
@@ -75,13 +76,13 @@ class CallWriter:
         with self._lock:
             self._session = self._session or self._begin()
 
-    def put(self, call: FinishedCall) -> None:
-        """Write this call down soon."""
+    def put(self, told: Told) -> None:
+        """Write this down soon."""
         self._leave_parent()
         with self._lock:
             self._session = session = self._session or self._begin()
             if len(session.waiting) < _MOST_WAITING:
-                session.waiting.append(call)
+                session.waiting.append(told)
             else:
                 self._lost += 1
         if len(session.waiting) >= _BATCH:

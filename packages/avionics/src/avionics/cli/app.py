@@ -48,6 +48,8 @@ class By(StrEnum):
     PROVIDER = "provider"
     TENANT = "tenant"
     DAY = "day"
+    VARIANT = "variant"
+    DEPLOYMENT = "deployment"
 
 
 class Form(StrEnum):

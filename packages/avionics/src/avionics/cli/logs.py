@@ -20,8 +20,9 @@ from rich.text import Text
 
 from airframe.types import Usage
 from avionics.calls.columns import USAGE_COUNTS
+from avionics.calls.feedback import Feedback
 from avionics.calls.history import CallFilter, CallHistory
-from avionics.calls.logged import CallDetails, Feedback, LoggedAttempt, LoggedCall
+from avionics.calls.logged import CallDetails, LoggedAttempt, LoggedCall
 from avionics.cli.console import harmless, output_console
 from avionics.cli.figures import milliseconds, money, tokens
 from avionics.cli.points_in_time import clock_time, point_in_time
@@ -105,7 +106,7 @@ def _lines(calls: Sequence[LoggedCall], *, header: bool) -> Table:
 def _outcome(call: LoggedCall) -> Text:
     retried = f" ({call.attempts} attempts)" if call.attempts > 1 else ""
     if call.outcome == "success":
-        return Text(f"ok{retried}", "green")
+        return Text(f"ok{' (cached)' if call.cache == 'hit' else retried}", "green")
     return Text(f"{call.category if call.outcome == 'error' else call.outcome}{retried}", "red")
 
 
@@ -117,12 +118,14 @@ def _facts(call: LoggedCall) -> Table:
         "agent": call.agent,
         "tenant": call.tenant,
         "conversation": call.conversation_id,
+        "session": call.session_id,
+        "variant": call.variant,
         "route": call.route.replace(",", ", then "),
         "settings": call.config_hash,
         "outcome": " ".join(
             word for word in (call.outcome, call.category, call.error_code, call.finish_reason) if word
         ),
-        "answered by": " ".join(word for word in (call.provider, call.model) if word),
+        "answered by": " ".join(word for word in (call.provider, call.model) if word) + _deployment(call),
         "tokens": _tokens(call.usage, call.estimated),
         "cost": _cost(call.cost_usd, call.unpriced) + _interval(call),
         "error": call.error,
@@ -139,7 +142,7 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
     call, unicode = details.call, console.encoding.startswith("utf")
     whole = (call.started_at_ns / 1e9, call.started_at_ns / 1e9 + call.duration)
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("attempt", "why", "provider", "model", "server", "", "took", "outcome", "tokens", "cost"):
+    for name in ("attempt", "why", "deployment", "model", "server", "", "took", "outcome", "tokens", "cost"):
         table.add_column(name, no_wrap=True)
     for one in details.attempts:
         began = one.started_at_ns / 1e9
@@ -147,7 +150,7 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
         table.add_row(
             str(one.number),
             one.reason,
-            Text(one.provider),
+            Text(one.deployment or one.provider),
             Text(one.response_model or one.model or ""),
             Text(f"{one.server_address}:{one.server_port}"),
             Text(bar, "red" if one.category else "green"),
@@ -177,8 +180,15 @@ def _interval(call: LoggedCall) -> str:
     return f", between {money(call.cost_low_usd)} and {money(call.cost_high_usd)}" if call.estimated else ""
 
 
+def _deployment(call: LoggedCall) -> str:
+    """Where the answer comes from, if that is not its provider alone."""
+    if call.cache == "hit":
+        return f", from the response cache, which saved {_cost(call.saved_usd, call.saved_usd is None)}"
+    return f" ({call.deployment})" if call.deployment not in {None, call.provider} else ""
+
+
 def _opinion(given: Feedback) -> str:
-    return " ".join(str(word) for word in (f"{given.name}:", given.score, given.comment) if word is not None)
+    return " ".join(str(word) for word in (f"{given.metric}:", given.value, given.comment) if word is not None)
 
 
 def _words(content: Any) -> str:
