@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 
 __all__ = ["new_call_id"]
 
@@ -25,4 +24,5 @@ def new_call_id() -> str:
     milliseconds, rest = divmod(time.time_ns(), _NANOSECONDS)
     fraction = rest * 4096 // _NANOSECONDS
     random = int.from_bytes(os.urandom(8)) >> (64 - _RANDOM_BITS)
-    return str(uuid.UUID(int=(milliseconds << 80) | _VERSION_7 | (fraction << 64) | _VARIANT | random))
+    digits = f"{(milliseconds << 80) | _VERSION_7 | (fraction << 64) | _VARIANT | random:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

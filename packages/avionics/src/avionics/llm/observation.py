@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from avionics.llm.records import AttemptFinished, CallFinished, CallObservation, CallObserver, CallStarted
 
 __all__ = ["FaultLog", "ObserverGroup"]
 
-
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -22,10 +21,10 @@ class FaultLog:
         self._logger = logger
         self._reported: set[str] = set()
 
-    def contained(self, who: str, action: Callable[[], T]) -> T | None:
-        """What `action` of `who`'s returns; None when it raises."""
+    def contained(self, who: str, action: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `action` of `who`'s returns, called with the other arguments; None when it raises."""
         try:
-            return action()
+            return action(*args, **kwargs)
         except Exception:
             if who not in self._reported:
                 self._reported.add(who)
@@ -45,7 +44,7 @@ class ObserverGroup:
         following: list[tuple[str, CallObservation]] = []
         for observer in self._observers:
             name = type(observer).__name__
-            observation = self._faults.contained(name, partial(observer.call_started, call))
+            observation = self._faults.contained(name, observer.call_started, call)
             if observation is not None:
                 following.append((name, observation))
         return _ObservationGroup(following, self._faults)
@@ -57,11 +56,9 @@ class _ObservationGroup:
         self._faults = faults
 
     def attempt_finished(self, attempt: AttemptFinished) -> None:
-        self._tell(lambda observation: observation.attempt_finished(attempt))
+        for name, observation in self._following:
+            self._faults.contained(name, observation.attempt_finished, attempt)
 
     def call_finished(self, end: CallFinished) -> None:
-        self._tell(lambda observation: observation.call_finished(end))
-
-    def _tell(self, what: Callable[[CallObservation], None]) -> None:
         for name, observation in self._following:
-            self._faults.contained(name, partial(what, observation))
+            self._faults.contained(name, observation.call_finished, end)

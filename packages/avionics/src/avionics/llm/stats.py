@@ -77,7 +77,8 @@ class StatsObserver:
         usage = end.usage
         with self._lock:
             self._outcomes[end.outcome] += 1
-            self._reasons.update(attempt.reason for attempt in end.attempts)
+            for attempt in end.attempts:
+                self._reasons[attempt.reason] += 1
             if end.outcome == "success" and end.provider:
                 self._answers[end.provider] += 1
             if usage is not None:
