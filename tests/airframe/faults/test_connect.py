@@ -6,6 +6,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ pytestmark = [
 
 MakeAdapter = Callable[..., HttpAdapter]
 EndpointAt = Callable[..., EndpointSpec]
-SOON = Timeouts(connect=0.1, first_event=20.0)
+SOON = replace(PATIENT, connect=0.1)
 
 
 async def failure(
@@ -98,15 +99,16 @@ def occupied() -> AbstractContextManager[int]:
 
 
 @pytest.mark.parametrize(
-    ("port", "expected"),
+    ("port", "timeouts", "expected"),
     [
-        (lambda: nullcontext(unused_port()), raises(ConnectionFailedError, Phase.BEFORE_SEND)),
-        (occupied, raises(CallTimeoutError, Phase.BEFORE_SEND, timeout="connect")),
+        (lambda: nullcontext(unused_port()), PATIENT, raises(ConnectionFailedError, Phase.BEFORE_SEND)),
+        (occupied, SOON, raises(CallTimeoutError, Phase.BEFORE_SEND, timeout="connect")),
     ],
     ids=["refused", "not_answered"],
 )
 async def test_no_connection(
     port: Callable[[], AbstractContextManager[int]],
+    timeouts: Timeouts,
     expected: Outcome,
     streamed: bool,
     make_adapter: MakeAdapter,
@@ -116,7 +118,7 @@ async def test_no_connection(
 ) -> None:
     """A port that refuses, or does not answer, is an error before anything was sent, and safe to retry."""
     with port() as number:
-        async with make_adapter(timeout=SOON, max_retries=0) as adapter:
+        async with make_adapter(timeout=timeouts, max_retries=0) as adapter:
             error = await failure(adapter, endpoint_at(f"http://127.0.0.1:{number}"), question, streamed=streamed)
     check_error(error, expected, secrets)
     assert error.safe_to_retry

@@ -39,6 +39,8 @@ pytestmark = [
 MakeAdapter = Callable[..., HttpAdapter]
 EndpointAt = Callable[..., EndpointSpec]
 CHAT = TRAFFIC["chat"]
+FAR_AWAY = 3600.0
+STREAMED = pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
 
 
 def ask(prompt: str) -> InferenceRequest:
@@ -139,7 +141,7 @@ async def test_streams_never_begun(by_prompt: Script, make_adapter: MakeAdapter,
         assert server.requests == []
 
 
-@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+@STREAMED
 @pytest.mark.parametrize("moment", ["silence", "stall"])
 async def test_cancelled_while_waiting(
     moment: str, streamed: bool, by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt
@@ -180,46 +182,69 @@ async def consume(adapter: HttpAdapter, endpoint: EndpointSpec, prompt: str, str
     pytest.fail("the call was to be cancelled")
 
 
-async def test_scope_of_anyio(by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt) -> None:
+@asynccontextmanager
+async def once_asked(server: HostileServer, then: Callable[[], object]) -> AsyncGenerator[None]:
+    """Do `then`, beside what is inside, as soon as the server has been asked something."""
+
+    async def watch() -> None:
+        await server.until(requests=1)
+        then()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        yield
+
+
+async def stalled_call(adapter: HttpAdapter, endpoint: EndpointSpec, *, streamed: bool) -> None:
+    """A call that waits for an answer which never comes."""
+    if streamed:
+        await anext(adapter.stream_infer(endpoint, ask("silence")))
+    else:
+        await adapter.infer(endpoint, ask("silence"))
+
+
+@STREAMED
+async def test_scope_of_anyio(
+    streamed: bool, by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt
+) -> None:
     """`anyio.fail_after` around a stall raises its own error, not one of ours."""
+    scope = anyio.CancelScope()
     async with pool_of_two(by_prompt, make_adapter, endpoint_at) as (server, adapter, endpoint):
-        with pytest.raises(TimeoutError) as raised:
-            with anyio.fail_after(0.1):
-                await adapter.infer(endpoint, ask("silence"))
+        async with once_asked(server, lambda: setattr(scope, "deadline", anyio.current_time())):
+            with pytest.raises(TimeoutError) as raised, anyio.fail_after(FAR_AWAY) as scope:
+                await stalled_call(adapter, endpoint, streamed=streamed)
         assert not isinstance(raised.value, AirframeError)
-        with anyio.move_on_after(0.1) as scope:
-            async with adapter.stream_infer(endpoint, ask("silence")) as stream:
-                await anext(stream)
-        assert scope.cancelled_caught
-        await server.until(disconnects=2)
+        await server.until(disconnects=1)
 
 
+@STREAMED
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_scope_of_asyncio(by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt) -> None:
+async def test_scope_of_asyncio(
+    streamed: bool, by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt
+) -> None:
     """`asyncio.timeout` around a stall raises its own error, not one of ours."""
+    limit = asyncio.timeout(FAR_AWAY)
     async with pool_of_two(by_prompt, make_adapter, endpoint_at) as (server, adapter, endpoint):
-        for call in (
-            lambda: adapter.infer(endpoint, ask("silence")),
-            lambda: anext(adapter.stream_infer(endpoint, ask("silence"))),
-        ):
+        async with once_asked(server, lambda: limit.reschedule(anyio.current_time())):
             with pytest.raises(TimeoutError) as raised:
-                async with asyncio.timeout(0.1):
-                    await call()
-            assert not isinstance(raised.value, AirframeError)
-        await server.until(disconnects=2)
+                async with limit:
+                    await stalled_call(adapter, endpoint, streamed=streamed)
+        assert not isinstance(raised.value, AirframeError)
+        await server.until(disconnects=1)
 
 
+@STREAMED
 @pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_scope_of_trio(by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt) -> None:
+async def test_scope_of_trio(
+    streamed: bool, by_prompt: Script, make_adapter: MakeAdapter, endpoint_at: EndpointAt
+) -> None:
     """`trio.fail_after` around a stall raises its own error, not one of ours."""
+    scope = trio.CancelScope()
     async with pool_of_two(by_prompt, make_adapter, endpoint_at) as (server, adapter, endpoint):
-        with pytest.raises(trio.TooSlowError):
-            with trio.fail_after(0.1):
-                await adapter.infer(endpoint, ask("silence"))
-        with trio.move_on_after(0.1) as scope:
-            await anext(adapter.stream_infer(endpoint, ask("silence")))
-        assert scope.cancelled_caught
-        await server.until(disconnects=2)
+        async with once_asked(server, lambda: setattr(scope, "deadline", trio.current_time())):
+            with pytest.raises(trio.TooSlowError), trio.fail_after(FAR_AWAY) as scope:
+                await stalled_call(adapter, endpoint, streamed=streamed)
+        await server.until(disconnects=1)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

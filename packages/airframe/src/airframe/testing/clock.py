@@ -10,12 +10,27 @@ async with anyio.create_task_group() as tasks:
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import anyio
 import anyio.lowlevel
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "Timer"]
 
 _SETTLING_ROUNDS = 10
+
+
+class Timer(Protocol):
+    """What scripts and recordings take their time from: a `Clock`, or a `virtual_time.LoopClock`."""
+
+    @property
+    def now(self) -> float:
+        """Seconds; only differences mean anything."""
+        ...
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait until so much time has passed."""
+        ...
 
 
 class Clock:

@@ -15,7 +15,7 @@ import anyio.lowlevel
 from airframe._http import HttpRequest
 from airframe.endpoints import EndpointSpec
 from airframe.errors import AirframeError, LimitExceededError, Phase
-from airframe.testing.clock import Clock
+from airframe.testing.clock import Clock, Timer
 from airframe.testing.reply import Breakdown, Chunk, Reply
 
 __all__ = ["Answerer", "PlaybackResponse", "PlaybackTransport"]
@@ -32,9 +32,9 @@ class PlaybackTransport:
         clock: on which the waits of the replies pass; by default they take no time.
     """
 
-    def __init__(self, answer: Answerer, *, clock: Clock | None = None) -> None:
+    def __init__(self, answer: Answerer, *, clock: Timer | None = None) -> None:
         self._answer = answer
-        self._clock = clock or Clock(jumps=True)
+        self._clock: Timer = clock or Clock(jumps=True)
 
     async def send(
         self,
@@ -59,7 +59,7 @@ class PlaybackTransport:
 class PlaybackResponse:
     """The head of a reply, and its body piece by piece."""
 
-    def __init__(self, reply: Reply, clock: Clock) -> None:
+    def __init__(self, reply: Reply, clock: Timer) -> None:
         self.status = reply.status
         self.headers = reply.headers
         self._clock = clock

@@ -23,7 +23,7 @@ from airframe.endpoints import EndpointSpec, HealthReport, HealthState, ServerLo
 from airframe.errors import AirframeError
 from airframe.retry import RetryPolicy
 from airframe.stream import InferenceStream
-from airframe.testing.clock import Clock
+from airframe.testing.clock import Clock, Timer
 from airframe.testing.script import Answer, Failure, Script, ScriptPlayer, Step
 from airframe.types import (
     Attempt,
@@ -73,12 +73,12 @@ class ScriptedAdapter(Adapter):
         load: ServerLoad | None = None,
         models: Sequence[ModelInfo] = (),
         max_retries: int = 0,
-        clock: Clock | None = None,
+        clock: Timer | None = None,
     ) -> None:
         script = script if isinstance(script, Script) else Script(script)
         self.player = ScriptPlayer(script)
         """What goes through the script."""
-        self.clock = clock or Clock(jumps=True)
+        self.clock: Timer = clock or Clock(jumps=True)
         """On which time passes."""
         self.retry = RetryPolicy(max_retries=max_retries)
         """When a failed attempt is repeated."""

@@ -10,7 +10,7 @@ Each `Fault` says what comes of it (`stream`, `whole`), so that the table is a s
 
 from airframe.testing.hostile._meaning_faults import MEANING, STATUS, TOOLS, USAGE
 from airframe.testing.hostile._transport_faults import BODY, FRAMING, HEAD
-from airframe.testing.hostile.fault import BEGINNING, PATIENT, PIECES, TEXT, Fault, Outcome, Section, Turn
+from airframe.testing.hostile.fault import BEGINNING, PATIENT, PIECES, TEXT, Fault, Outcome, Section, Turn, striking
 from airframe.testing.hostile.server import (
     Connection,
     HostileServer,
@@ -65,5 +65,6 @@ __all__ = [
     "chunk",
     "full_port",
     "head",
+    "striking",
     "unused_port",
 ]

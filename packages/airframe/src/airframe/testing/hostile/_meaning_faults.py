@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import quote
 
 from airframe.errors import (
@@ -15,7 +14,7 @@ from airframe.errors import (
     Phase,
     TruncatedAnswerError,
 )
-from airframe.testing.hostile.fault import BEGINNING, PATIENT, PIECES, TEXT, Section, Turn, answers, raises
+from airframe.testing.hostile.fault import BEGINNING, PIECES, TEXT, Section, Turn, answers, raises, striking
 from airframe.testing.hostile.server import chunk, head
 from airframe.testing.hostile.traffic import ChatTraffic, Document, LlamaCompletionTraffic, Traffic, encoded
 from airframe.types.result import FinishReason
@@ -402,14 +401,14 @@ def error_without_end(turn: Turn) -> None:
     turn.connection.repeat(b"x" * 65536)
 
 
-@STATUS.fault(stream=_OVERLOADED, whole=_OVERLOADED, timeouts=replace(PATIENT, first_event=0.6, idle=0.1))
+@STATUS.fault(stream=_OVERLOADED, whole=_OVERLOADED, timeouts=striking(first_event=2, idle=1))
 def error_that_stalls(turn: Turn) -> None:
     """503, and then silence where its explanation belongs."""
     turn.send(head(503, content_length=1000) + b'{"error": ')
     turn.connection.stall()
 
 
-@STATUS.fault(stream=_OVERLOADED, whole=_OVERLOADED, timeouts=replace(PATIENT, attempt=0.6))
+@STATUS.fault(stream=_OVERLOADED, whole=_OVERLOADED, timeouts=striking(attempt=2))
 def error_that_drips(turn: Turn) -> None:
     """503, with an explanation that drips for ever."""
     turn.send(head(503))

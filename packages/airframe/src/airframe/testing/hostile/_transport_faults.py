@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import replace
 
 from airframe.endpoints import Limits
 from airframe.errors import (
@@ -15,21 +14,19 @@ from airframe.errors import (
     Phase,
     TruncatedAnswerError,
 )
-from airframe.testing.hostile.fault import BEGINNING, PATIENT, PIECES, TEXT, Section, Turn, answers, raises
+from airframe.testing.hostile.fault import BEGINNING, PIECES, TEXT, Section, Turn, answers, raises, striking
 from airframe.testing.hostile.server import chunk, head
 from airframe.testing.hostile.traffic import Traffic, encoded
 
 __all__ = ["BODY", "FRAMING", "HEAD"]
 
-SOON = 0.1  # seconds; long enough for a loopback answer on a busy machine, short enough for many tests
-LATER = 0.2  # the same for several steps in a row
 DRIP = 0.002  # seconds between two drops: far more of them fall than a limit that they reset would allow
 MEGABYTE = 2**20
 
 HEAD = Section("The head of the answer")
 
 _LOST = raises(ConnectionFailedError, Phase.SENT)
-_NO_FIRST_EVENT = replace(PATIENT, first_event=SOON)
+_NO_FIRST_EVENT = striking(first_event=1)
 
 
 @HEAD.fault(stream=_LOST, whole=_LOST)
@@ -127,7 +124,7 @@ def silence_after_the_head(turn: Turn) -> None:
 @BODY.fault(
     stream=raises(CallTimeoutError, timeout="idle", said=BEGINNING),
     whole=raises(CallTimeoutError, timeout="idle"),
-    timeouts=replace(PATIENT, idle=SOON),
+    timeouts=striking(idle=1),
 )
 def silence_in_the_middle(turn: Turn) -> None:
     """Silence after two events, or in the middle of a document."""
@@ -138,7 +135,7 @@ def silence_in_the_middle(turn: Turn) -> None:
 @BODY.fault(
     stream=raises(CallTimeoutError, timeout="first_event"),
     whole=raises(CallTimeoutError, timeout="attempt"),
-    timeouts=replace(PATIENT, first_event=LATER, attempt=LATER + SOON),
+    timeouts=striking(first_event=2, attempt=3),
 )
 def dripping_body(turn: Turn) -> None:
     """The body drips, a byte at a time, and no event is ever whole."""
@@ -430,7 +427,7 @@ def twenty_thousand_events(turn: Turn) -> None:
 
 @FRAMING.fault(
     stream=raises(CallTimeoutError, timeout="idle", said=BEGINNING),
-    timeouts=replace(PATIENT, idle=SOON),
+    timeouts=striking(idle=1),
 )
 def pings_without_end(turn: Turn) -> None:
     """Two events, then nothing but pings."""

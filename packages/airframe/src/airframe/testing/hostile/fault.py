@@ -16,7 +16,7 @@ The docstring is the fault's line in the documentation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -37,6 +37,7 @@ __all__ = [
     "Turn",
     "answers",
     "raises",
+    "striking",
 ]
 
 PIECES = ("The sky ", "is blue", " né 天空 🚀.")
@@ -48,6 +49,17 @@ BEGINNING = "".join(PIECES[:2])
 
 PATIENT = Timeouts(connect=20.0, first_event=20.0, idle=20.0, attempt=30.0, total=40.0)
 """Timeouts for faults that are not about time: long, so that a busy machine does not change the outcome."""
+
+_STEPS = (0.1, 1.0, 6.0)  # seconds; a loopback exchange takes the first of a hundred on an idle machine
+
+
+def striking(**steps: float) -> tuple[Timeouts, ...]:
+    """Timeouts for faults that are about time: the named ones are short, by so many steps, all others `PATIENT`.
+
+    A short limit may strike before the server has got to its fault, and how short that is depends on the machine. So
+    there are three: who finds that the first struck too soon tries the next, which is ten times as long.
+    """
+    return tuple(replace(PATIENT, **{kind: number * step for kind, number in steps.items()}) for step in _STEPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +188,8 @@ class Fault:
         play: does it.
         stream, whole: what `stream_infer` and `infer` make of it; None where it cannot happen.
         only: in which wire formats it can happen; None is in all.
-        timeouts, limits: under which it shows.
+        timeouts: under which it shows; several where it is about time, the shortest first: see `striking`.
+        limits: under which it shows.
     """
 
     play: Play
@@ -184,7 +197,7 @@ class Fault:
     stream: Outcome | None
     whole: Outcome | None
     only: Callable[[Traffic], bool] | None = None
-    timeouts: Timeouts = PATIENT
+    timeouts: tuple[Timeouts, ...] = (PATIENT,)
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -230,7 +243,7 @@ class Section:
         stream: Outcome | None = None,
         whole: Outcome | None = None,
         only: Callable[[Traffic], bool] | None = None,
-        timeouts: Timeouts = PATIENT,
+        timeouts: tuple[Timeouts, ...] = (PATIENT,),
         limits: Limits | None = None,
     ) -> Callable[[Play], Fault]:
         """Make a fault of a function, and add it to the chapter."""

@@ -14,7 +14,7 @@ from airframe.testing.hostile.fault import Outcome
 from airframe.types.events import StreamEvent, StreamEventType
 from airframe.types.result import InferenceResult
 
-__all__ = ["Heard", "check_answer", "check_error", "check_outcome", "listen"]
+__all__ = ["Heard", "check_answer", "check_error", "check_outcome", "listen", "struck_too_soon"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ async def listen(stream: InferenceStream) -> Heard:
     after = [event async for event in stream]
     assert not after, f"after its end the stream went on with {after}"
     return Heard(events, error)
+
+
+def struck_too_soon(error: AirframeError | None, expected: Outcome) -> bool:
+    """Whether a limit in time ended the call before the server had got to its fault: see `striking`."""
+    return isinstance(error, CallTimeoutError) and (error.timeout, error.phase) != (expected.timeout, expected.phase)
 
 
 def check_outcome(heard: Heard, expected: Outcome, secrets: Sequence[str] = ()) -> None:

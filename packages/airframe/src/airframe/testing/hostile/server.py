@@ -220,7 +220,7 @@ class HostileServer:
         if self.failures and exc is None:
             raise self.failures[0]
 
-    async def until(self, *, within: float = 10.0, **expected: int) -> None:
+    async def until(self, *, within: float = 40.0, **expected: int) -> None:
         """Wait until it has seen what is expected: `await server.until(requests=2, busy=0)`.
 
         Raises `TimeoutError` with what it saw instead within so many seconds.
@@ -228,7 +228,7 @@ class HostileServer:
         if not self._has_seen(expected):
             await anyio.to_thread.run_sync(partial(self.wait, within=within, **expected))
 
-    def wait(self, *, within: float = 10.0, **expected: int) -> None:
+    def wait(self, *, within: float = 40.0, **expected: int) -> None:
         """The same for threads without an event loop."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._has_seen(expected), within):
