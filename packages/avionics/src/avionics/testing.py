@@ -15,6 +15,7 @@ Everything but the backends is real: fallback, budgets, records. `Answer` and `F
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing_extensions import override
 
 from airframe.testing import Step
+from airframe.testing.clock import Timer
 from airframe.types import InferenceRequest
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.gateway import LLMGateway
@@ -86,7 +88,9 @@ class ScriptedGateway(LLMGateway):
     """A gateway whose providers answer from scripts. Leaving its context fails when steps are left.
 
     Args:
+        settings: routes, limits and whatever else the test is about; None is only that the first provider comes first.
         model: the default model of every provider.
+        clock: on which the delays of scripts pass, cooldowns as well; by default they take no time.
         prices: rows that win over the real prices, and cannot change when vendors change theirs.
         quota: asked before each call, and told after it.
         scripts: the script of each provider, under its name; the first one is asked first, the others are fallbacks.
@@ -95,22 +99,27 @@ class ScriptedGateway(LLMGateway):
     def __init__(
         self,
         *,
+        settings: Settings | None = None,
         model: str = "gpt-4.1-mini",
+        clock: Timer | None = None,
         prices: Sequence[PriceRow] = (),
         quota: ResourceCallback | None = None,
         **scripts: Iterable[Step],
     ) -> None:
-        self.scripted = {name: MockProvider(script, name=name, default_model=model) for name, script in scripts.items()}
+        self.scripted = {
+            name: MockProvider(script, name=name, default_model=model, clock=clock) for name, script in scripts.items()
+        }
         """The providers by name."""
         self.recorder = RecordingObserver()
         first, *others = scripts
         super().__init__(
-            Settings(llm_provider=first),
+            settings or Settings(llm_provider=first),
             others,
             observers=[self.recorder],
             providers=self.scripted,
             resource_callback=quota,
             cost_calculator=CostCalculator(PriceTable(prices)),
+            clock=time.monotonic if clock is None else lambda: clock.now,
         )
 
     @property

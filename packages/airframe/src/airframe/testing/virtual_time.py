@@ -1,7 +1,7 @@
 """Event loops on which nobody waits: when every task sleeps, time jumps to the first that is due.
 
-What hangs on time (deadlines, cooldowns, a hedge after two seconds) is tested as it is, in no time, and always comes out
-the same. With pytest and anyio's plugin:
+What hangs on time (deadlines, cooldowns, a hedge after two seconds) is tested as it is, in no time, and always comes
+out the same. With pytest and anyio's plugin:
 
     @pytest.fixture(params=VIRTUAL_BACKENDS, ids=str)
     def anyio_backend(request):
@@ -63,7 +63,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += seconds
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # which class it is hangs on the system
+class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,7 +77,7 @@ class Dispatcher:
     def continues(self, deployment: Deployment, partial: InferenceResult) -> bool:
         """Whether a deployment can go on with a text that broke off."""
         try:
-            return can_continue(self._deployments.open(deployment).kind, partial)
+            return can_continue(self._deployments.open(deployment), partial)
         except ConfigurationError:
             return False
 
@@ -169,7 +169,7 @@ class _Race(Generic[AnswerT]):
         self.asked.append(deployment)
         last = not self.remaining and self.lanes == 1
         try:
-            answer = await _in_time(self._time(last=last), partial(self.ask, attempt, last=last))
+            answer = await _in_time(self._time(), partial(self.ask, attempt, last=last))
         except AirframeError as error:
             self.remaining = still_to_ask(self.remaining, deployment, error.category, self.task.plan)
             raise attempt.fail(error) from error
@@ -178,18 +178,20 @@ class _Race(Generic[AnswerT]):
             raise
         return Answered(attempt=attempt, deployment=deployment, answer=answer)
 
-    def _time(self, *, last: bool) -> float | None:
+    def _time(self) -> float | None:
         """Seconds for an attempt: half of what is left as long as somebody else can be asked; None is no limit.
 
-        The caller's own scope limits the call too. It cuts off the last attempt by itself.
+        The caller's own scope limits the call too. It cuts off the last attempt by itself. Where a call is hedged,
+        nobody waits for a slow deployment, so none is cut off for the sake of another.
         """
+        shared = bool(self.remaining) and self.task.plan.route.policy.hedge_after is None
         ends = math.inf if self.task.deadline is None else self.task.deadline
-        if not last:
+        if shared:
             ends = min(ends, anyio.current_effective_deadline())
         if ends == math.inf:
             return None
         left = max(ends - anyio.current_time(), 0)
-        return left if last else left / 2
+        return left / 2 if shared else left
 
     def _reason(self, deployment: Deployment) -> AttemptReason:
         if not self.asked:
@@ -231,7 +233,7 @@ async def _in_time(seconds: float | None, ask: Callable[[], Awaitable[AnswerT]])
 
 
 @contextmanager
-def until(ends: float) -> Iterator[None]:
+def until(ends: float) -> Generator[None]:
     """What is awaited inside ends at that moment on the clock of the event loop, with a `CallTimeoutError`.
 
     The error says what was tried until then.

@@ -88,6 +88,8 @@ class OpenAttempt:
 
     def fail(self, error: AirframeError) -> LLMError:
         """The attempt ends with an error; gives ours."""
+        if error.partial is None and self.stream is not None:
+            error.partial = self.stream.partial
         self._close(error.attempts, error.partial, error)
         return llm_error(error, provider=self.provider.name, model=self.request.model)
 

@@ -111,6 +111,11 @@ class LLMProvider(ABC):
     kind: ClassVar[str]
     """The kind of backend, as the settings name it."""
     supports_streaming: ClassVar[bool] = True
+    continues_answers: bool = False
+    """Whether its models go on with an assistant message that ends the conversation, as if they had begun it
+    themselves. llama.cpp does so for every model (`prefill_assistant`, on by default; tried on build 11549). Anthropic's
+    newest models refuse such a message, OpenAI's answer it, and other backends differ by model.
+    """
     default_options: Mapping[str, object] = MappingProxyType(
         {"temperature": 0.7, "num_predict": 512, "stop": (), "top_p": 0.95}
     )

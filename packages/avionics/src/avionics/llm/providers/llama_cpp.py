@@ -17,6 +17,7 @@ class LlamaCppProvider(LLMProvider):
 
     name = "llamacpp"
     kind = "llama_cpp"
+    continues_answers = True
 
     @override
     @classmethod

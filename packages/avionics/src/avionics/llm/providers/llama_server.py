@@ -21,6 +21,7 @@ class LlamaServerProvider(LLMProvider):
 
     name = "llamaserver"
     kind = "llama_server"
+    continues_answers = True
 
     @override
     @classmethod

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from airframe.endpoints import EndpointSpec
 from airframe.testing import Answer, ScriptedAdapter, Step
+from airframe.testing.clock import Timer
 from airframe.types import InferenceRequest, ModelInfo, Usage
 from avionics.llm.provider import LLMProvider
 from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens
@@ -23,7 +24,8 @@ _MODEL = "mock"
 class MockProvider(LLMProvider):
     """Answers each call with the next step of `script`; without one, with the words of the last message, for ever.
 
-    Under the `name` of another provider it stands in for that one, with its prices.
+    Under the `name` of another provider it stands in for that one, with its prices. `clock` is on which the delays of
+    the script pass; by default they take no time.
     """
 
     name = "mock"
@@ -36,9 +38,10 @@ class MockProvider(LLMProvider):
         name: str = name,
         default_model: str | None = _MODEL,
         config: LLMConfig | None = None,
+        clock: Timer | None = None,
     ) -> None:
         self.script = ScriptedAdapter(
-            repeat(_echo) if script is None else script, models=[ModelInfo(id=default_model or _MODEL)]
+            repeat(_echo) if script is None else script, models=[ModelInfo(id=default_model or _MODEL)], clock=clock
         )
         endpoint = EndpointSpec(base_url="http://mock.invalid", backend_kind=ScriptedAdapter.kind)
         super().__init__(self.script, endpoint, name=name, default_model=default_model, config=config)
