@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from avionics.settings.section import Count, Name, Section, Url
+from avionics.settings.section import Count, Name, Seconds, Section, Url
 
 __all__ = ["ContentCapture", "Exporter", "SemconvProfile", "TelemetrySettings"]
 
@@ -58,3 +58,5 @@ class TelemetrySettings(Section, frozen=True):
     """Where `prometheus` serves `/metrics`: for this machine alone. `0.0.0.0` serves it for all who can reach it."""
     prometheus_port: Annotated[int, Field(ge=0, le=65_535)] = 9464
     """The port of that; 0 is any free one, which a line of the log names."""
+    shutdown_timeout: Seconds = 5.0
+    """How long the end of the program waits for a collector that does not answer."""

@@ -72,7 +72,7 @@ _DOUBLES_OF_REQUEST: Mapping[str, str] = {
     "presence_penalty": semconv.REQUEST_PRESENCE_PENALTY,
 }
 
-_NOTHING = ((), [])
+_NOTHING: tuple[object, ...] = ((), [])
 
 _MACHINE_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 

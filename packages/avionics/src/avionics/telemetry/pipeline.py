@@ -48,7 +48,10 @@ class Telemetry:
             self._providers.flush()
 
     def shutdown(self) -> None:
-        """The same, and stop. Calls go on, and nothing is told of them. Does nothing the second time."""
+        """Export what there is, as long as the settings allow, and stop: calls go on, and nothing is told of them.
+
+        Does nothing the second time.
+        """
         with self._lock:
             providers, self._providers = self._providers, None
         if providers is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
@@ -18,3 +19,5 @@ class Destination:
     spans: SpanExporter | None = None
     events: LogRecordExporter | None = None
     metrics: MetricReader | None = None
+    give_up: Sequence[Callable[[], None]] = ()
+    """What ends exports that are under way, and lets no further ones begin."""

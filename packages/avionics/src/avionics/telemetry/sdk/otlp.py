@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,11 +19,17 @@ __all__ = ["otlp"]
 def otlp(settings: TelemetrySettings) -> Destination:
     """The collector of the settings; without one, what the variables of OpenTelemetry say, or this machine."""
     headers = {name: value.get_secret_value() for name, value in settings.otlp_headers.items()} or None
+    spans = OTLPSpanExporter(endpoint=_endpoint(settings, "traces"), headers=headers)
+    events = OTLPLogExporter(endpoint=_endpoint(settings, "logs"), headers=headers)
+    metrics = OTLPMetricExporter(endpoint=_endpoint(settings, "metrics"), headers=headers)
     return Destination(
-        spans=OTLPSpanExporter(endpoint=_endpoint(settings, "traces"), headers=headers),
-        events=OTLPLogExporter(endpoint=_endpoint(settings, "logs"), headers=headers),
-        metrics=PeriodicExportingMetricReader(
-            OTLPMetricExporter(endpoint=_endpoint(settings, "metrics"), headers=headers)
+        spans=spans,
+        events=events,
+        metrics=PeriodicExportingMetricReader(metrics),
+        give_up=(
+            spans.shutdown,
+            events.shutdown,
+            cast("Callable[[], None]", metrics.shutdown),
         ),
     )
 

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from avionics.errors import MissingPackageError
 from avionics.settings.telemetry import Exporter, TelemetrySettings
 from avionics.telemetry.sdk.destination import Destination
+from avionics.telemetry.sdk.patience import Patience
 
 __all__ = ["Providers", "providers"]
 
@@ -33,6 +34,7 @@ class Providers:
     tracers: TracerProvider
     meters: MeterProvider
     loggers: LoggerProvider
+    patience: Patience
 
     def flush(self) -> None:
         """Export what there is; waits for it."""
@@ -40,9 +42,10 @@ class Providers:
             provider.force_flush()
 
     def shutdown(self) -> None:
-        """The same, and end the threads. Nothing is taken afterwards."""
-        for provider in (self.tracers, self.meters, self.loggers):
-            provider.shutdown()
+        """The same, as long as patience lasts, and end the threads. Nothing is taken afterwards."""
+        with self.patience:
+            for provider in (self.tracers, self.meters, self.loggers):
+                provider.shutdown()
 
 
 def providers(settings: TelemetrySettings) -> Providers:
@@ -57,6 +60,9 @@ def providers(settings: TelemetrySettings) -> Providers:
             shutdown_on_exit=False,
         ),
         loggers=_loggers(resource, destinations),
+        patience=Patience(
+            settings.shutdown_timeout, [give_up for destination in destinations for give_up in destination.give_up]
+        ),
     )
 
 
