@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -119,7 +120,8 @@ class ConfigMap:
         with self._lock:
             self._stopped = True
             if self._open is not None:
-                self._open.shutdown()
+                with suppress(RuntimeError, ValueError):  # it has just come to its end
+                    self._open.shutdown()
 
     def _asked(self, ask: Any, **arguments: object) -> Any:
         from kubernetes.client import ApiException
