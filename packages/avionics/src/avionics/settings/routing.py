@@ -54,7 +54,7 @@ def _time(value: object) -> object:
 def _zone(value: object) -> object:
     try:
         return value if not isinstance(value, str) else ZoneInfo(value).key
-    except (OSError, ValueError):
+    except (LookupError, OSError, ValueError):
         raise ValueError("no such time zone is known here; write it as Europe/Berlin, or install tzdata") from None
 
 

@@ -60,11 +60,12 @@ class Situation:
 
 def families(deployments: Sequence[Deployment]) -> tuple[Family, ...]:
     """The deployments of a tier, each with the backups that follow it."""
-    starts = [place for place, each in enumerate(deployments) if each.backup is None or place == 0]
-    ends = [*starts[1:], len(deployments)]
-    return tuple(
-        Family(deployments[start], tuple(deployments[start:end])) for start, end in zip(starts, ends, strict=True)
-    )
+    groups = list[list[Deployment]]()
+    for deployment in deployments:
+        if deployment.backup is None or not groups:
+            groups.append([])
+        groups[-1].append(deployment)
+    return tuple(Family(group[0], tuple(group)) for group in groups)
 
 
 def ordered(equals: Sequence[Family], balancing: Balancing, situation: Situation) -> tuple[Deployment, ...]:
@@ -156,11 +157,17 @@ def _is_slower(one: Family, other: Family, situation: Situation) -> bool:
     return mine > its
 
 
+_PARTS = 100
+"""Weights are told apart to a hundredth by `round_robin`."""
+
+_LONGEST_PERIOD = 1000
+"""Turns after which `round_robin` begins anew; finer shares than a thousandth are rounded."""
+
+
 @lru_cache(maxsize=256)
 def _schedule(weights: tuple[float, ...]) -> tuple[int, ...]:
     """Whose turn it is, over one period: smooth weighted round robin, as nginx has it."""
-    whole = [max(1, round(weight * _PARTS)) for weight in weights]
-    shares = [weight // math.gcd(*whole) for weight in whole]
+    shares = _shares(weights)
     credit, turns = [0] * len(shares), list[int]()
     for _ in range(sum(shares)):
         credit = [have + share for have, share in zip(credit, shares, strict=True)]
@@ -169,8 +176,11 @@ def _schedule(weights: tuple[float, ...]) -> tuple[int, ...]:
     return tuple(turns)
 
 
-_PARTS = 100
-"""Weights are told apart to a hundredth by `round_robin`."""
+def _shares(weights: Sequence[float]) -> list[int]:
+    whole = [max(1, round(weight * _PARTS)) for weight in weights]
+    shares = [weight // math.gcd(*whole) for weight in whole]
+    period = sum(shares)
+    return shares if period <= _LONGEST_PERIOD else [max(1, share * _LONGEST_PERIOD // period) for share in shares]
 
 
 def _share(affinity: str, name: str) -> float:

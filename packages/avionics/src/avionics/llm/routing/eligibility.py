@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from avionics.llm.catalog.model_spec import ModelSpec
@@ -57,7 +57,8 @@ def _lacks(spec: ModelSpec, needs: Needs) -> Iterator[str]:
 def _is_between(when: Conditions, now: datetime) -> bool:
     assert when.between is not None
     start, end = when.between
-    there = now.astimezone(ZoneInfo(when.timezone)).time()
+    zone = UTC if when.timezone == "UTC" else ZoneInfo(when.timezone)  # UTC is known without a database
+    there = now.astimezone(zone).time()
     return start <= there < end if start <= end else there >= start or there < end
 
 
