@@ -52,7 +52,7 @@ def layers(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The suite, on every Python that is installed here."""
-    session.install(*EDITABLE, *group("test"))
+    session.install(*EDITABLE, *group("test"), *group("oracle"))
     session.run("pytest", *session.posargs)
 
 

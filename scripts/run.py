@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
         case ["demo", *rest]:
             run(environment("demo", editable("", "[demo]")) / "avionics", "demo", *rest)
         case ["tests", *rest]:
-            requirements = [*editable("[llamacpp,testing,tiny-model]", "[all]"), *group("test")]
+            requirements = [*editable("[llamacpp,testing,tiny-model]", "[all]"), *group("test"), *group("oracle")]
             run(environment("tests", requirements) / "pytest", *rest)
         case ["checks", *rest]:
             run(environment("checks", group("build")) / "nox", *rest)
