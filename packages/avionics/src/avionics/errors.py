@@ -61,6 +61,7 @@ __all__ = [
     "LLMServerError",
     "LLMTimeoutError",
     "LimitsUnavailableError",
+    "MiddlewareError",
     "MisfitError",
     "MissingKeyError",
     "MissingPackageError",
@@ -295,6 +296,10 @@ class NoDeploymentError(LLMError):
 
     `category` is `overloaded` when all of them have to cool down: then `retry_after` says for how long.
     """
+
+
+class MiddlewareError(LLMError):
+    """A middleware failed, and is not one that may be skipped. The message names it; `__cause__` is what it raised."""
 
 
 class AllAttemptsFailedError(LLMError):
