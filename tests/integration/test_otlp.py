@@ -176,9 +176,10 @@ async def test_a_collector_that_refuses_harms_no_call(caplog: pytest.LogCaptureF
     assert KEY not in caplog.text
 
 
-async def test_a_collector_that_is_not_there_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    """The calls are made, and the end comes though what was told goes nowhere."""
-    telemetry = exporting_to(f"http://127.0.0.1:{unused_port()}", shutdown_timeout=0.01)
+async def test_a_collector_that_is_not_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls are made, and the end comes, however patient the exporters are by themselves."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")  # they would try again and again, for minutes
+    url = f"http://127.0.0.1:{unused_port()}"
+    telemetry = exporting_to(url, shutdown_timeout=0.01, capture_content="event_only")
     await make_calls(telemetry)
     telemetry.shutdown()
-    assert "aborting retry" in caplog.text or "already shutdown" in caplog.text
