@@ -1,21 +1,29 @@
 """What the call log costs: on the path of a call, per row, and for a question over a million calls.
 
-    python scripts/measure_call_log.py [--calls 20000] [--rows 1000000] [--database URL]
+    python scripts/measure_call_log.py path [--calls 5000] [--rounds 7] [--database URL]
+    python scripts/measure_call_log.py inserts [--rows 100000] [--database URL]
+    python scripts/measure_call_log.py usage [--rows 1000000] [--database URL]
 
-CPU time is that of the whole process, so the log's own threads are in it.
+`usage` fills an empty database first, which takes a minute, and asks one that has calls. All figures are of the least
+of the rounds, because other work on the machine can only add to them. CPU time is in user code and the kernel.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 
@@ -35,61 +43,95 @@ from avionics.settings import Settings
 BATCH = 500
 BEGAN = 1_760_000_000 * 1_000_000_000
 SPACING = 2 * 1_000_000_000  # a million calls in 23 days
-ANSWER = Answer(text="Because.", usage=Usage(input_tokens=1000, output_tokens=10))
+PIECES = 100
+ANSWER = Answer(chunks=["Because "] * PIECES, usage=Usage(input_tokens=1000, output_tokens=PIECES))
+QUESTIONS = 3
+
+Make: TypeAlias = Callable[[int, Sequence[CallObserver]], Awaitable[None]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=20_000, help="calls through a gateway, with and without a log")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="logged calls for the question")
-    parser.add_argument("--database", help="SQLAlchemy URL of an empty database; a SQLite file without it")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["path", "inserts", "usage"])
+    parser.add_argument("--calls", type=int, default=5_000, help="calls in a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, help="calls that are written")
+    parser.add_argument("--database", help="SQLAlchemy URL; a new SQLite file without it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = options.database or f"sqlite:///{folder}/calls.db"
         settings = Settings(database={"url": url}, call_log={"spill_directory": Path(folder, "spill")})
-        measure_calls(settings, options.calls)
-        measure_rows(settings, options.rows)
-        measure_questions(settings)
+        match options.what:
+            case "path":
+                measure_path(settings, options.calls, options.rounds)
+            case "inserts":
+                measure_inserts(settings, options.rows or 100_000)
+            case _:
+                measure_usage(settings, options.rows or 1_000_000)
 
 
-def measure_calls(settings: Settings, count: int) -> None:
+def measure_path(settings: Settings, calls: int, rounds: int) -> None:
+    """What a whole answer and a streamed one cost more with a log: with and without it by turns."""
     log = CallLog(settings)
-    anyio.run(make_calls, 200, [log])  # modules, tables and prices are loaded
-    log.flush()
-    figures = {name: timed(observers, log, count) for name, observers in (("off", []), ("on", [log])) for _ in range(2)}
+    for name, make, count in (
+        ("whole answers", whole_answers, calls),
+        (f"streams of {PIECES} events", streams, calls // 5),
+    ):
+        anyio.run(make, 200, [log])  # modules, tables and prices are loaded
+        figures: dict[str, list[tuple[float, float]]] = {"off": [], "on": []}
+        for _ in range(rounds):
+            for state, observers in (("off", []), ("on", [log])):
+                figures[state].append(taken(make, count, observers, log))
+        (own_off, all_off), (own_on, all_on) = (
+            (min(own for own, _ in figures[state]) * 1e6, min(whole for _, whole in figures[state]) * 1e6)
+            for state in ("off", "on")
+        )
+        print(
+            f"{name}: {own_off:.1f} us of CPU a call in the calling thread, {own_on:.1f} us with the log: "
+            f"{own_on - own_off:+.1f} us; in the whole process {all_on - all_off:+.1f} us"
+        )
     log.close()
-    for name, (wall, cpu) in figures.items():
-        print(f"log {name:3}: {wall * 1e6:6.0f} us a call, {cpu * 1e6:6.0f} us of CPU")
 
 
-def timed(observers: Sequence[CallObserver], log: CallLog, count: int) -> tuple[float, float]:
-    """Seconds and CPU seconds of one call, until all are written."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    anyio.run(make_calls, count, observers)
-    taken = time.perf_counter() - wall
+def taken(make: Make, calls: int, observers: Sequence[CallObserver], log: CallLog) -> tuple[float, float]:
+    """Seconds of CPU for a call: of the calling thread, and of the whole process until all are written."""
+    own, whole = time.thread_time(), time.process_time()
+    anyio.run(make, calls, observers)
+    own = time.thread_time() - own
     log.flush()
-    return taken / count, (time.process_time() - cpu) / count
+    return own / calls, (time.process_time() - whole) / calls
 
 
-async def make_calls(count: int, observers: Sequence[CallObserver]) -> None:
-    provider = MockProvider(itertools.repeat(ANSWER), name="openai", default_model="gpt-4.1-mini")
-    gateway = LLMGateway(Settings(llm_provider="openai"), (), observers=observers, providers={"openai": provider})
+async def whole_answers(count: int, observers: Sequence[CallObserver]) -> None:
+    gateway = a_gateway(observers)
     for _ in range(count):
         await gateway.complete("Why?", agent_name="planner")
 
 
-def measure_rows(settings: Settings, count: int) -> None:
-    store, spent, cpu = CallStore(database_url(settings.database)), 0.0, 0.0
+async def streams(count: int, observers: Sequence[CallObserver]) -> None:
+    gateway = a_gateway(observers)
+    for _ in range(count):
+        async for _ in gateway.complete_stream("Why?", agent_name="planner"):
+            pass
+
+
+def a_gateway(observers: Sequence[CallObserver]) -> LLMGateway:
+    provider = MockProvider(itertools.repeat(ANSWER), name="openai", default_model="gpt-4.1-mini")
+    return LLMGateway(Settings(llm_provider="openai"), (), observers=observers, providers={"openai": provider})
+
+
+def measure_inserts(settings: Settings, count: int) -> None:
+    """As the log's thread writes: from records to rows, and rows into the database."""
+    store = CallStore(database_url(settings.database))
     store.open()
-    calls = random_calls(count)
-    while batch := [call_rows(*call) for call in itertools.islice(calls, BATCH)]:
+    wall, cpu, made = 0.0, 0.0, random_calls(count)
+    while records := list(itertools.islice(made, BATCH)):
         began, began_cpu = time.perf_counter(), time.process_time()
-        store.write(batch)
-        spent += time.perf_counter() - began
-        cpu += time.process_time() - began_cpu
+        store.write([call_rows(*one) for one in records])
+        wall, cpu = wall + time.perf_counter() - began, cpu + time.process_time() - began_cpu
     store.close()
-    speed = f"{count / spent:,.0f} a second, {cpu / count * 1e6:.0f} us of CPU each"
-    print(f"{count:,} calls inserted, {BATCH} at once: {speed}")
+    speed = f"{count / wall:,.0f} a second, {cpu / count * 1e6:.0f} us of CPU each"
+    print(f"{count:,} calls with an attempt each written, {BATCH} in a transaction: {speed}")
 
 
 def random_calls(count: int) -> Iterator[tuple[CallStarted, CallFinished]]:
@@ -117,6 +159,7 @@ def random_calls(count: int) -> Iterator[tuple[CallStarted, CallFinished]]:
             cost_source="catalog",
             price_version="a list",
             kind="openai",
+            deployment=f"{provider}:{model}",
         )
         start = CallStarted(
             call_id=new_call_id(),
@@ -137,17 +180,41 @@ def random_calls(count: int) -> Iterator[tuple[CallStarted, CallFinished]]:
         yield start, replace(end, usage=usage, cost_usd=cost, attempts=(attempt,))
 
 
-def measure_questions(settings: Settings) -> None:
+def measure_usage(settings: Settings, count: int) -> None:
+    """By everything that usage is summed up by, from within, and as a command."""
+    with CallHistory(settings) as history:
+        empty = not history.usage().totals.calls
+    if empty:
+        measure_inserts(settings, count)
     with CallHistory(settings) as history:
         for by in (None, *DIMENSIONS):
-            began = time.perf_counter()
-            report = history.usage(by)
-            print(
-                f"usage by {by or 'nothing':8}: {time.perf_counter() - began:.2f} s over {report.totals.calls:,} calls"
-            )
-        began = time.perf_counter()
-        list(history.calls(last=20))
-        print(f"the last 20 calls: {(time.perf_counter() - began) * 1000:.1f} ms")
+            wall, cpu = least(partial(history.usage, by))
+            calls = history.usage(by).totals.calls
+            print(f"usage by {by or 'nothing':10}: {wall:.2f} s, {cpu:.2f} s of CPU, over {calls:,} calls")
+        wall, _ = least(lambda: list(history.calls(last=20)))
+        print(f"the last 20 calls: {wall * 1000:.1f} ms")
+    wall, cpu = least(lambda: command(settings, "usage", "--by", "model"))
+    print(f"avionics usage --by model, with all that the process loads: {wall:.2f} s, {cpu:.2f} s of CPU")
+
+
+def least(action: Callable[[], object]) -> tuple[float, float]:
+    """The least seconds, and the least seconds of CPU, of a few rounds; those of child processes count."""
+    figures: list[tuple[float, float]] = []
+    for _ in range(QUESTIONS):
+        wall, cpu = time.perf_counter(), cpu_time()
+        action()
+        figures.append((time.perf_counter() - wall, cpu_time() - cpu))
+    return min(wall for wall, _ in figures), min(cpu for _, cpu in figures)
+
+
+def cpu_time() -> float:
+    return sum(os.times()[:4])
+
+
+def command(settings: Settings, *arguments: str) -> None:
+    environment = {**os.environ, "AVIONICS_DATABASE__URL": database_url(settings.database)}
+    program = [sys.executable, "-c", "from avionics.cli import main; main()", *arguments]
+    subprocess.run(program, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":
