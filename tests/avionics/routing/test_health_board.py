@@ -46,15 +46,18 @@ def test_it_knows_who_is_busy_and_how_they_fare() -> None:
     assert list(board.snapshot()) == ["a"]
 
 
+ENDS: list[tuple[Callable[[HealthBoard], None], str]] = [
+    (lambda board: board.success("a", duration=0.5), "closed"),
+    (lambda board: board.failure("a", category=ErrorCategory.SERVER, duration=0.5), "open"),
+    (lambda board: board.failure("a", category=ErrorCategory.INVALID_REQUEST, duration=0.5), "half_open"),
+    (lambda board: board.left("a", duration=0.5), "half_open"),
+    (lambda board: board.left("a"), "half_open"),
+]
+
+
 @pytest.mark.parametrize(
     ("end", "state"),
-    [
-        (lambda board: board.success("a", duration=0.5), "closed"),
-        (lambda board: board.failure("a", category=ErrorCategory.SERVER, duration=0.5), "open"),
-        (lambda board: board.failure("a", category=ErrorCategory.INVALID_REQUEST, duration=0.5), "half_open"),
-        (lambda board: board.left("a", duration=0.5), "half_open"),
-        (lambda board: board.left("a"), "half_open"),
-    ],
+    ENDS,
     ids=["answered", "failed", "failed by itself", "cancelled", "cancelled, nobody knows when it began"],
 )
 def test_one_call_at_a_time_tries_a_deployment(end: Callable[[HealthBoard], None], state: str) -> None:

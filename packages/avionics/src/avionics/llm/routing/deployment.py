@@ -43,6 +43,7 @@ class Deployment:
         weight: its share among equals; 0 is asked only when the others fail.
         when: when it is asked at all.
         own_quota: of a backup: its rate limits are counted apart from the provider's.
+        node: the inference node where the provider is asked, in distributed mode; None is at its own endpoint.
     """
 
     provider: str
@@ -52,9 +53,13 @@ class Deployment:
     weight: float = 1.0
     when: Conditions = Conditions()
     own_quota: bool = False
+    node: str | None = None
 
     @property
     def name(self) -> str:
-        """Unique in a chain, and what health is kept under: `openai`, `openai/gpt-5`, `openai/gpt-5#0` for a backup."""
+        """Unique in a chain, and what health is kept under: `openai`, `openai/gpt-5`, `openai/gpt-5#0` for a backup,
+        `llamaserver@left` for a node.
+        """
         model = "" if self.model is None else f"/{self.model}"
-        return f"{self.provider}{model}" + ("" if self.backup is None else f"#{self.backup}")
+        place = f"#{self.backup}" if self.backup is not None else f"@{self.node}" if self.node is not None else ""
+        return f"{self.provider}{model}{place}"

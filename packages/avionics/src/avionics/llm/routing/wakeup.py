@@ -23,10 +23,20 @@ class Wakeup:
 
     def wake(self) -> bool:
         """Wake it, from wherever; False when its event loop is over, so that nobody wakes."""
-        asyncio_like = hasattr(self._loop, "call_soon_threadsafe")
-        soon = self._loop.call_soon_threadsafe if asyncio_like else self._loop.run_sync_soon
+        if self._loop is _current_loop():
+            self._event.set()
+            return True
+        soon = getattr(self._loop, "call_soon_threadsafe", None) or self._loop.run_sync_soon
         try:
             soon(self._event.set)
         except RuntimeError:
             return False
         return True
+
+
+def _current_loop() -> object:
+    """The event loop of this thread; None where there is none."""
+    try:
+        return anyio.lowlevel.current_token().native_token
+    except RuntimeError:
+        return None
