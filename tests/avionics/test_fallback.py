@@ -20,9 +20,15 @@ ANOTHER_MAY_DO = {
 FIRST, BACKUP, OTHER = Deployment(provider="a"), Deployment(provider="a", backup=0), Deployment(provider="b")
 
 
-def still(category: ErrorCategory, *remaining: Deployment, **chains: tuple[Tier, ...]) -> tuple[Deployment, ...]:
+def still(
+    category: ErrorCategory,
+    *remaining: Deployment,
+    content_filter: tuple[Tier, ...] = (),
+    context_length: tuple[Tier, ...] = (),
+) -> tuple[Deployment, ...]:
     """Who is asked after the first deployment failed like that."""
-    route = Route(name="r", tiers=(Tier(deployments=(FIRST, *remaining)),), **chains)
+    tiers = (Tier(deployments=(FIRST, *remaining)),)
+    route = Route(name="r", tiers=tiers, content_filter=content_filter, context_length=context_length)
     made = plan(route, Needs(input_tokens=10), Circumstances(), specs={}, healths={}, now=0.0)
     return still_to_ask(remaining, FIRST, category, made)
 

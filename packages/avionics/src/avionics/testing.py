@@ -28,6 +28,7 @@ from airframe.testing.clock import Timer
 from airframe.types import InferenceRequest
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.gateway import LLMGateway
+from avionics.llm.limits import Limiter
 from avionics.llm.prices import PriceTable
 from avionics.llm.providers import MockProvider
 from avionics.llm.quota import ResourceCallback
@@ -90,7 +91,7 @@ class ScriptedGateway(LLMGateway):
     Args:
         settings: routes, limits and whatever else the test is about; None is only that the first provider comes first.
         model: the default model of every provider.
-        clock: on which the delays of scripts pass, cooldowns as well; by default they take no time.
+        clock: on which the delays of scripts pass, cooldowns and limits as well; by default delays take no time.
         prices: rows that win over the real prices, and cannot change when vendors change theirs.
         quota: asked before each call, and told after it.
         scripts: the script of each provider, under its name; the first one is asked first, the others are fallbacks.
@@ -112,14 +113,16 @@ class ScriptedGateway(LLMGateway):
         """The providers by name."""
         self.recorder = RecordingObserver()
         first, *others = scripts
+        settings = settings or Settings(llm_provider=first)
         super().__init__(
-            settings or Settings(llm_provider=first),
+            settings,
             others,
             observers=[self.recorder],
             providers=self.scripted,
             resource_callback=quota,
             cost_calculator=CostCalculator(PriceTable(prices)),
             clock=time.monotonic if clock is None else lambda: clock.now,
+            limiter=None if clock is None else Limiter.from_settings(settings, clock=lambda: clock.now),
         )
 
     @property

@@ -1,37 +1,156 @@
-"""Leave to ask a deployment now, and the count of how it went: health, and places that are taken."""
+"""Leave to ask a deployment now, and the count of how it went: health, places, rates and budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
 
 from airframe.errors import ErrorCategory
 from airframe.types import InferenceRequest
+from avionics.errors import NoDeploymentError
 from avionics.llm.call import Call
+from avionics.llm.demands import Demands
+from avionics.llm.limits import Limiter, Reservation
+from avionics.llm.nodes import NodePool
 from avionics.llm.open_attempt import AttemptEnd
-from avionics.llm.routing import Deployment, HealthBoard
+from avionics.llm.provider import LLMProvider
+from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan
+from avionics.llm.settlements import Settlements, Spent
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Allowance"]
+
+_TOO_MANY = frozenset({ErrorCategory.RATE_LIMIT, ErrorCategory.OVERLOADED})
 
 
+class Allowance:
+    """What is held for a call by the limits that count calls. It covers one exchange at a time, until one is billed."""
+
+    def __init__(self, held: Reservation | None = None) -> None:
+        self._held = held
+
+    def take(self) -> Reservation | None:
+        """For an exchange, if it is free."""
+        held, self._held = self._held, None
+        return held
+
+    def give_back(self, held: Reservation | None) -> None:
+        """The exchange was not billed."""
+        self._held = held or self._held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Keeps the board of a gateway's deployments."""
+    """Keeps the counts of a gateway's deployments. `nodes` is None outside of distributed mode."""
 
-    def __init__(self, board: HealthBoard) -> None:
-        self._board = board
+    board: HealthBoard
+    gate: ConcurrencyGate
+    limiter: Limiter
+    demands: Demands
+    settlements: Settlements
+    nodes: NodePool | None = None
+
+    async def enter(self, call: Call, plan: RoutePlan, *, deadline: float | None, priority: int) -> Allowance:
+        """Wait until the limits that count calls have room for one. Raises `LLMError`."""
+        await self.settlements.carry_out()
+        if not self.limiter:
+            return Allowance()
+        demand = self.demands.of_call(call, plan.candidates)
+        return Allowance(await self.limiter.reserve(demand, deadline=deadline, priority=priority))
+
+    async def leave(self, allowance: Allowance) -> None:
+        """The call is over, or nobody was asked."""
+        if held := allowance.take():
+            self.settlements.put(held, None)
+        await self.settlements.carry_out()
 
     async def admit(
-        self, call: Call, deployment: Deployment, request: InferenceRequest, *, deadline: float | None
+        self,
+        call: Call,
+        deployment: Deployment,
+        provider: LLMProvider,
+        request: InferenceRequest,
+        allowance: Allowance,
+        *,
+        deadline: float | None,
+        priority: int,
+        last: bool,
     ) -> Callable[[AttemptEnd], None]:
-        """Wait for leave; gives what is to be told when the attempt is over."""
-        self._board.begin(deployment.name)
-        return lambda end: self._note(deployment.name, end)
+        """Leave to ask; gives what is to be told when the attempt is over.
 
-    def _note(self, name: str, end: AttemptEnd) -> None:
-        record = end.record
+        It is waited for only when this is the `last` deployment: else the next one is asked. Raises `LLMError`.
+        """
+        name = deployment.name
+        if not self.board.claim_probe(name) and not last:
+            raise NoDeploymentError(
+                f"{name}: another call is finding out whether it is well again", category=ErrorCategory.OVERLOADED
+            )
+        ends = deadline if last else anyio.current_time()
+        slot = await self.gate.take(name, priority=priority, deadline=ends)
+        within = allowance.take()
+        try:
+            held = await self._hold(call, provider, request, within, deadline=ends, priority=priority)
+        except BaseException:
+            allowance.give_back(within)
+            slot.release()
+            self.board.left(name)
+            raise
+        self.board.begin(name)
+        if self.nodes and deployment.node:
+            self.nodes.began(deployment.node)
+
+        def told(end: AttemptEnd) -> None:
+            slot.release(refused=end.record.category in _TOO_MANY)
+            self._judge(deployment, end)
+            self._settle(end, held, within, allowance)
+            limit = end.rate_limit if end.record.category is None else None
+            refused = end.retry_after if end.record.category is ErrorCategory.RATE_LIMIT else None
+            self.limiter.learn(provider.name, request.model, limit, refused)
+
+        return told
+
+    async def _hold(
+        self,
+        call: Call,
+        provider: LLMProvider,
+        request: InferenceRequest,
+        within: Reservation | None,
+        *,
+        deadline: float | None,
+        priority: int,
+    ) -> Reservation | None:
+        if not self.limiter:
+            return None
+        demand = self.demands.of_exchange(call, provider, request)
+        return await self.limiter.reserve(demand, deadline=deadline, priority=priority, within=within)
+
+    def _settle(
+        self, end: AttemptEnd, held: Reservation | None, within: Reservation | None, allowance: Allowance
+    ) -> None:
+        usage, cost = end.record.usage, end.record.cost_usd
+        if end.record.category is not None and usage is None and not cost:
+            allowance.give_back(within)
+            if held:
+                self.settlements.put(held, None)
+            return
+        spent = Spent(
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            cost_usd=cost,
+        )
+        for each in filter(None, (held, within)):
+            self.settlements.put(each, spent)
+
+    def _judge(self, deployment: Deployment, end: AttemptEnd) -> None:
+        record, name = end.record, deployment.name
+        tokens = record.usage.output_tokens if record.usage else None
         if record.category is None:
-            tokens = record.usage.output_tokens if record.usage else None
-            self._board.success(name, duration=record.duration, first_event=record.time_to_first_event, tokens=tokens)
+            self.board.success(name, duration=record.duration, first_event=record.time_to_first_event, tokens=tokens)
         elif record.category is ErrorCategory.CANCELLED:
-            self._board.left(name)
+            self.board.left(name, duration=record.duration)
         else:
-            self._board.failure(name, category=record.category, retry_after=end.retry_after)
+            self.board.failure(name, category=record.category, retry_after=end.retry_after, duration=record.duration)
+        if self.nodes and deployment.node:
+            seconds = record.duration - (record.time_to_first_event or 0.0)
+            self.nodes.finished(deployment.node, record.category, tokens=tokens, seconds=seconds)

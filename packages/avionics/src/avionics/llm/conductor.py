@@ -4,7 +4,7 @@ response cache, ask one deployment after the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import anyio
@@ -12,6 +12,7 @@ import anyio
 from airframe.errors import AirframeError
 from airframe.types import InferenceResult
 from avionics.errors import ConfigurationError
+from avionics.llm.admission import Admission
 from avionics.llm.cache import CachedAnswer, CacheMode, CacheTurn, ResponseCache
 from avionics.llm.call import Call
 from avionics.llm.deployments import Deployments
@@ -51,12 +52,14 @@ class Conductor:
         planner: Planner,
         deployments: Deployments,
         dispatcher: Dispatcher,
+        admission: Admission,
         quota: QuotaGate,
         cache: ResponseCache,
     ) -> None:
         self._planner = planner
         self._deployments = deployments
         self._dispatcher = dispatcher
+        self._admission = admission
         self._quota = quota
         self._cache = cache
 
@@ -65,11 +68,11 @@ class Conductor:
         task = await self._task(order)
         turn = await self._turn(order, task)
         if turn is None:
-            return await self._ask_whole(task)
+            return await self._ask_whole(order, task)
         async with turn:
             if turn.answer is not None:
                 return await self._kept(task, turn.answer).finish()
-            response = await self._ask_whole(task)
+            response = await self._ask_whole(order, task)
             await turn.keep(
                 _result(response), provider=response.provider, model=response.model, cost_usd=response.cost_usd
             )
@@ -81,8 +84,9 @@ class Conductor:
         turn = await self._turn(order, task)
         if turn is not None and turn.answer is not None:
             return self._kept(task, turn.answer)
-        answer = LiveAnswer(task, self._dispatcher, turn)
         try:
+            task = await self._entered(order, task)
+            answer = LiveAnswer(task, self._dispatcher, self._admission, turn)
             await answer.open()
         except BaseException:
             if turn is not None:
@@ -90,9 +94,18 @@ class Conductor:
             raise
         return answer
 
-    async def _ask_whole(self, task: Task) -> LLMResponse:
-        answered = await self._dispatcher.first_answer(task, _ask)
-        return task.call.succeed(answered.attempt, answered.answer)
+    async def _ask_whole(self, order: Order, task: Task) -> LLMResponse:
+        task = await self._entered(order, task)
+        try:
+            answered = await self._dispatcher.first_answer(task, _ask)
+            return task.call.succeed(answered.attempt, answered.answer)
+        finally:
+            await self._admission.leave(task.allowance)
+
+    async def _entered(self, order: Order, task: Task) -> Task:
+        """The same task, with leave of the limits that count calls."""
+        allowance = await self._admission.enter(task.call, task.plan, deadline=task.deadline, priority=order.priority)
+        return replace(task, allowance=allowance)
 
     async def _task(self, order: Order) -> Task:
         call, seconds = order.call, order.timeout

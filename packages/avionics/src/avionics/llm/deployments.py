@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airframe.types import InferenceRequest
+from avionics.errors import ConfigurationError
 from avionics.llm.call import Call
 from avionics.llm.catalog import ModelSpec
 from avionics.llm.configured import configured
 from avionics.llm.factory import create_llm_provider
+from avionics.llm.nodes import NodePool, NodeProfile
 from avionics.llm.provider import LLMProvider
 from avionics.llm.routing import Deployment
 from avionics.settings import LLMConfig, Settings
@@ -19,8 +21,9 @@ __all__ = ["Deployments"]
 class Deployments:
     """The providers of a gateway: those that were given to it, and those that it makes when they are first needed."""
 
-    def __init__(self, settings: Settings, given: Mapping[str, LLMProvider]) -> None:
+    def __init__(self, settings: Settings, given: Mapping[str, LLMProvider], nodes: NodePool | None = None) -> None:
         self._settings = settings
+        self._nodes = nodes
         self._given = dict(given)
         self._made: dict[str, LLMProvider] = {}
         self._configs: dict[tuple[str | None, LLMConfig], LLMConfig] = {}
@@ -35,6 +38,8 @@ class Deployments:
     def open(self, deployment: Deployment) -> LLMProvider:
         """Who is asked for a deployment. Raises `ConfigurationError`."""
         provider = self.provider(deployment.provider)
+        if deployment.node is not None:
+            return provider.at(self._node(deployment.node).endpoint)
         return provider if deployment.backup is None else provider.at(provider.backups[deployment.backup])
 
     def request(self, call: Call, deployment: Deployment, provider: LLMProvider) -> InferenceRequest:
@@ -54,6 +59,13 @@ class Deployments:
         while self._made:
             _, provider = self._made.popitem()
             await provider.close()
+
+    def _node(self, name: str) -> NodeProfile:
+        profiles = self._nodes.list_profiles() if self._nodes else ()
+        found = next((node for node in profiles if node.name == name), None)
+        if found is None:
+            raise ConfigurationError(f"nodes: {name} is not listed any more")
+        return found
 
     def _config(self, agent_name: str | None, parameters: LLMConfig) -> LLMConfig:
         key = agent_name if agent_name in self._settings.agents else None, parameters

@@ -21,7 +21,7 @@ from airframe.cancellation import attempts_of
 from airframe.errors import AirframeError, CallTimeoutError, ErrorCategory
 from airframe.types import Attempt, InferenceResult
 from avionics.errors import AvionicsError, ConfigurationError
-from avionics.llm.admission import Admission
+from avionics.llm.admission import Admission, Allowance
 from avionics.llm.call import Call
 from avionics.llm.continuation import can_continue
 from avionics.llm.deployments import Deployments
@@ -53,6 +53,7 @@ class Task:
     plan: RoutePlan
     deadline: float | None = None
     priority: int = 0
+    allowance: Allowance = field(default_factory=Allowance)
     reason: AttemptReason = "first"
     """Why the first deployment is asked."""
 
@@ -123,7 +124,7 @@ class _Race(Generic[AnswerT]):
     async def run(self) -> None:
         """One lane: the next deployment until one answers, here or in another lane."""
         self.lanes += 1
-        while self.answered is None and self.remaining and not self._late():
+        while self.answered is None and self.remaining and not self._enough():
             deployment, *rest = self.remaining
             self.remaining = tuple(rest)
             try:
@@ -160,10 +161,19 @@ class _Race(Generic[AnswerT]):
             raise self.fault
 
     async def _ask(self, deployment: Deployment) -> Answered[AnswerT]:
-        call, deadline = self.task.call, self.task.deadline
+        call = self.task.call
         provider = self.deployments.open(deployment)
         request = self.deployments.request(call, deployment, provider)
-        told = await self.admission.admit(call, deployment, request, deadline=deadline)
+        told = await self.admission.admit(
+            call,
+            deployment,
+            provider,
+            request,
+            self.task.allowance,
+            deadline=self.task.deadline,
+            priority=self.task.priority,
+            last=not self.remaining and self.lanes == 1,
+        )
         attempt = call.begin(provider, request, deployment=deployment.name, reason=self._reason(deployment))
         attempt.when_closed.append(told)
         self.asked.append(deployment)
@@ -201,9 +211,11 @@ class _Race(Generic[AnswerT]):
         same = deployment.backup is not None and self.asked[-1].provider == deployment.provider
         return "failover" if same else "fallback"
 
-    def _late(self) -> bool:
-        """Whether the time of the call is over; somebody was asked by then."""
-        ends = self.task.deadline
+    def _enough(self) -> bool:
+        """Whether as many were asked as may be, or somebody was, and the time of the call is over."""
+        ends, most = self.task.deadline, self.task.plan.route.policy.max_attempts
+        if most is not None and len(self.asked) >= most:
+            return True
         return bool(self.failures) and ends is not None and anyio.current_time() >= ends
 
     def _won(self, answered: Answered[AnswerT]) -> None:

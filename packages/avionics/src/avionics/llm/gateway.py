@@ -25,8 +25,11 @@ from avionics.llm.completion_stream import CompletionStream, StreamingCallback
 from avionics.llm.conductor import Conductor, Order
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.default_observers import default_observers
+from avionics.llm.demands import Demands
 from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
+from avionics.llm.limits import Limiter, LimitState
+from avionics.llm.nodes import InferenceEndpointsProtocol, node_pool
 from avionics.llm.observation import FaultLog, ObserverGroup
 from avionics.llm.planning import Planner
 from avionics.llm.provider import LLMProvider
@@ -34,7 +37,8 @@ from avionics.llm.quota import QuotaGate, ResourceCallback
 from avionics.llm.records import CallObserver, FlushingObserver
 from avionics.llm.registry import check_provider_name
 from avionics.llm.responses import LLMResponse, StreamingChunk
-from avionics.llm.routing import HealthBoard, HealthPolicy, RouteTable
+from avionics.llm.routing import ConcurrencyGate, HealthBoard, HealthPolicy, RouteTable
+from avionics.llm.settlements import Settlements
 from avionics.llm.stats import GatewayStats, StatsObserver
 from avionics.settings import Settings
 from avionics.settings.fingerprint import fingerprint
@@ -56,6 +60,9 @@ class LLMGateway:
         providers: ready-made ones by name; they win over made ones, and closing them is their owner's business.
         cost_calculator: None is one with the prices that the settings state.
         clock: gives seconds, for cooldowns; tests and simulations bring their own.
+        limiter: holds calls to rates and budgets; gateways may share one, and closing it is its owner's business. None
+            is one of this gateway's own, as the settings say.
+        nodes: inference nodes, asked first in distributed mode (`routing.mode`); None is those of the settings.
 
     Raises `ConfigurationError` when the first provider cannot be made, `UnsupportedProviderError` for any unknown
     name. Another provider is made when its turn comes; one that cannot be made is a failure of that call.
@@ -72,6 +79,8 @@ class LLMGateway:
         providers: Mapping[str, LLMProvider] | None = None,
         cost_calculator: CostCalculator | None = None,
         clock: Callable[[], float] = time.monotonic,
+        nodes: InferenceEndpointsProtocol | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         if isinstance(fallback_providers, str):
             raise ConfigurationError("fallback_providers must be a sequence of names, got str; wrap it in a list")
@@ -84,7 +93,8 @@ class LLMGateway:
         for name in self._routes.providers():
             if name not in given:
                 check_provider_name(name, settings)
-        self._deployments = Deployments(settings, given)
+        pool = node_pool(settings, nodes)
+        self._deployments = Deployments(settings, given, pool)
         self._deployments.provider(self._routes.find().tiers[0].deployments[0].provider)
         self._faults = FaultLog(self._logger)
         self._quota = QuotaGate(resource_callback, self._faults, self._logger)
@@ -94,10 +104,20 @@ class LLMGateway:
         self._observer = ObserverGroup([self._quota, self._stats, *self._told], self._faults)
         self._prices = cost_calculator or CostCalculator.from_settings(settings)
         board = HealthBoard(HealthPolicy.from_settings(settings.routing.health), clock=clock)
-        planner = Planner(self._deployments, board, self._prices, clock=clock)
-        dispatcher = Dispatcher(self._deployments, Admission(board), self._logger)
+        planner = Planner(self._deployments, board, self._prices, clock=clock, nodes=pool)
+        self._own_limiter = limiter is None
+        self._limiter = Limiter.from_settings(settings, logger=self._logger) if limiter is None else limiter
+        admission = Admission(
+            board=board,
+            gate=ConcurrencyGate(settings.routing.concurrency),
+            limiter=self._limiter,
+            demands=Demands(self._deployments, self._prices),
+            settlements=Settlements(),
+            nodes=pool,
+        )
+        dispatcher = Dispatcher(self._deployments, admission, self._logger)
         self._cache = ResponseCache.from_settings(settings, faults=self._faults)
-        self._conductor = Conductor(planner, self._deployments, dispatcher, self._quota, self._cache)
+        self._conductor = Conductor(planner, self._deployments, dispatcher, admission, self._quota, self._cache)
 
     async def complete(
         self,
@@ -147,6 +167,10 @@ class LLMGateway:
         """What went through so far."""
         return self._stats.snapshot()
 
+    def limits(self) -> Sequence[LimitState]:
+        """How the limits stand under which calls were made so far. Nobody is asked: see `Limiter.state`."""
+        return self._limiter.state()
+
     async def aclose(self) -> None:
         """Close the providers that the gateway made, and let observers write what they hold.
 
@@ -154,6 +178,8 @@ class LLMGateway:
         """
         await self._deployments.aclose()
         await self._cache.aclose()
+        if self._own_limiter:
+            await self._limiter.aclose()
         for observer in self._told:
             if isinstance(observer, FlushingObserver):
                 flush = partial(self._faults.contained, type(observer).__name__, observer.flush)

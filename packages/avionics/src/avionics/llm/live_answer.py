@@ -11,6 +11,7 @@ from functools import partial
 from airframe.errors import AirframeError, TruncatedAnswerError
 from airframe.types import InferenceResult, InferenceWarning, Message, StreamEventType, TextPart
 from avionics.errors import LLMError
+from avionics.llm.admission import Admission
 from avionics.llm.cache import CacheTurn
 from avionics.llm.dispatch import Answered, Dispatcher, Task, until
 from avionics.llm.fallback import empty_answer_error, is_empty, still_to_ask
@@ -29,8 +30,9 @@ class LiveAnswer:
     lets another one continue a text that broke.
     """
 
-    def __init__(self, task: Task, dispatcher: Dispatcher, turn: CacheTurn | None = None) -> None:
+    def __init__(self, task: Task, dispatcher: Dispatcher, admission: Admission, turn: CacheTurn | None = None) -> None:
         self._task = task
+        self._admission = admission
         self._turn = turn
         self._texts: list[str] = []
         self._call = task.call
@@ -63,7 +65,11 @@ class LiveAnswer:
 
     async def open(self) -> None:
         """Find somebody who answers. Raises `LLMError`."""
-        self._answered = await self._dispatcher.first_answer(self._task, self._ask)
+        try:
+            self._answered = await self._dispatcher.first_answer(self._task, self._ask)
+        except BaseException:
+            await self._admission.leave(self._task.allowance)
+            raise
         self._held.extend(self._answered.answer)
 
     async def next(self) -> str | None:
@@ -92,6 +98,7 @@ class LiveAnswer:
         result = self._joined(stream.result)
         response = self._call.succeed(self._attempt, result, continued=self._continued)
         await stream.aclose()
+        await self._admission.leave(self._task.allowance)
         if self._turn is not None:
             await self._turn.keep(
                 result,
@@ -108,6 +115,7 @@ class LiveAnswer:
             self._turn.leave()
         if self._answered is not None and self._attempt.stream is not None:
             await self._attempt.stream.aclose()
+        await self._admission.leave(self._task.allowance)
 
     @property
     def _attempt(self) -> OpenAttempt:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from airframe.cancellation import attempts_of
 from airframe.errors import AirframeError, ErrorCategory
 from airframe.stream import InferenceStream
-from airframe.types import Attempt, InferenceRequest, InferenceResult
+from airframe.types import Attempt, InferenceRequest, InferenceResult, RateLimit
 from avionics.errors import LLMError, llm_error
 from avionics.llm.cost_calculator import Terms
 from avionics.llm.ledger import Ledger
@@ -38,12 +38,13 @@ class AttemptEnd:
     """How an attempt ended, for those who keep count of deployments.
 
     `record` is that of the last exchange; `exchanges` counts them all. `retry_after` is for how many seconds the
-    backend wants to be left alone.
+    backend wants to be left alone; `rate_limit` is what it said of the account's limits.
     """
 
     record: AttemptFinished
     exchanges: int
     retry_after: float | None = None
+    rate_limit: RateLimit | None = None
 
 
 class OpenAttempt:
@@ -133,7 +134,12 @@ class OpenAttempt:
         record = self._note(last, consumption, answer or InferenceResult(), error)
         if self._streamed:
             self.provider.record(error or (answer if whole else None))
-        end = AttemptEnd(record=record, exchanges=len(retried) + 1, retry_after=error.retry_after if error else None)
+        end = AttemptEnd(
+            record=record,
+            exchanges=len(retried) + 1,
+            retry_after=error.retry_after if error else None,
+            rate_limit=answer.rate_limit if answer else None,
+        )
         for tell in self.when_closed:
             tell(end)
 

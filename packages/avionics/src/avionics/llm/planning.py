@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -19,8 +20,9 @@ from avionics.errors import NoDeploymentError
 from avionics.llm.call import Caller
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
+from avionics.llm.nodes import NodePool, NodeProfile, affinity_key
 from avionics.llm.prompt_prefix import prompt_prefix
-from avionics.llm.routing import Circumstances, Deployment, HealthBoard, Needs, Route, RoutePlan, plan
+from avionics.llm.routing import Circumstances, Deployment, Exclusion, HealthBoard, Needs, Route, RoutePlan, plan
 
 __all__ = ["Planner"]
 
@@ -41,12 +43,14 @@ class Planner:
         prices: CostCalculator,
         *,
         clock: Callable[[], float],
+        nodes: NodePool | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._deployments = deployments
         self._board = board
         self._prices = prices
         self._clock = clock
+        self._nodes = nodes
         self._draw = draw or random.Random()  # noqa: S311 - it balances load
         self._turns = count()
 
@@ -54,7 +58,7 @@ class Planner:
         """The plan as things stand. Nothing is sent."""
         needs = Needs.of(request)
         alone = len(route.tiers) == 1 and len(route.tiers[0].deployments) == 1
-        return plan(
+        made = plan(
             route,
             needs,
             _circumstances(route, request, caller),
@@ -65,6 +69,23 @@ class Planner:
             draw=self._draw,
             turn=next(self._turns),
             now=self._clock(),
+        )
+        return made if self._nodes is None else self._with_nodes(self._nodes, made, request, caller)
+
+    def _with_nodes(self, nodes: NodePool, made: RoutePlan, request: InferenceRequest, caller: Caller) -> RoutePlan:
+        """The same with the nodes that may be asked before everybody else."""
+        first = made.route.tiers[0].deployments[0]
+        key = affinity_key(request.messages, conversation_id=caller.session_id or caller.conversation_id)
+        found = nodes.plan(caller.agent_name, first.model, key)
+
+        def as_deployment(node: NodeProfile) -> Deployment:
+            return replace(first, provider=node.provider or first.provider, backup=None, node=node.name)
+
+        excluded = (Exclusion(deployment=as_deployment(each.node), reason=each.why) for each in found.excluded)
+        return replace(
+            made,
+            candidates=(*map(as_deployment, found.nodes), *made.candidates),
+            exclusions=(*excluded, *made.exclusions),
         )
 
     async def plan_when_possible(

@@ -113,8 +113,8 @@ class LLMProvider(ABC):
     supports_streaming: ClassVar[bool] = True
     continues_answers: bool = False
     """Whether its models go on with an assistant message that ends the conversation, as if they had begun it
-    themselves. llama.cpp does so for every model (`prefill_assistant`, on by default; tried on build 11549). Anthropic's
-    newest models refuse such a message, OpenAI's answer it, and other backends differ by model.
+    themselves. llama.cpp does so for every model (`prefill_assistant`, on by default; tried on build 11549). The newest
+    models of Anthropic refuse such a message, those of OpenAI answer it, and other backends differ by model.
     """
     default_options: Mapping[str, object] = MappingProxyType(
         {"temperature": 0.7, "num_predict": 512, "stop": (), "top_p": 0.95}

@@ -26,7 +26,7 @@ from airframe.types import (
 from avionics.llm.records import UsageSource
 from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens, message_text, utf8_length
 
-__all__ = ["Consumption", "broken_consumption", "may_be_billed", "whole_consumption"]
+__all__ = ["Consumption", "broken_consumption", "may_be_billed", "most_tokens", "whole_consumption"]
 
 _BYTES_OF_SHORT_TOKENS, _BYTES_OF_LONG_TOKENS = 1.5, 8
 _TEMPLATE_TOKENS = 32
@@ -91,6 +91,12 @@ def broken_consumption(
         if high.input_tokens is None or longest is None
         else _with_answer(high, max(so_far, likely_answer, longest)),
     )
+
+
+def most_tokens(request: InferenceRequest) -> int:
+    """The most tokens that the prompt may be; our estimate of its texts where it holds more than text."""
+    _, most = _prompt_bounds(request)
+    return estimate_prompt_tokens(request) if most is None else most
 
 
 def may_be_billed(category: ErrorCategory | None, status: int | None, phase: Phase | None) -> bool:

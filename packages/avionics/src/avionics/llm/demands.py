@@ -1,0 +1,66 @@
+"""What a call may use at the most, for the limits that hold room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airframe.types import InferenceRequest
+from avionics.errors import ConfigurationError
+from avionics.llm.call import Call
+from avionics.llm.cost_calculator import CostCalculator
+from avionics.llm.deployments import Deployments
+from avionics.llm.limits import Demand
+from avionics.llm.provider import LLMProvider
+from avionics.llm.routing import Deployment
+from avionics.llm.usage_estimate import most_tokens
+
+__all__ = ["Demands"]
+
+_LONG_ANSWER = 4096
+"""Tokens that are held for the answer of a call that sets no limit. The most that today's models may say, 128,000,
+would hold back the better part of most budgets for every call.
+"""
+
+
+class Demands:
+    """Reckons them, with the prices of a gateway."""
+
+    def __init__(self, deployments: Deployments, prices: CostCalculator) -> None:
+        self._deployments = deployments
+        self._prices = prices
+
+    def of_exchange(self, call: Call, provider: LLMProvider, request: InferenceRequest) -> Demand:
+        """The most that one exchange may use."""
+        spec = provider.spec(request.model)
+        model = spec.name if spec else request.model
+        longest = request.max_tokens or min(_LONG_ANSWER, (spec.max_output if spec else None) or _LONG_ANSWER)
+        tokens = most_tokens(request)
+        return Demand(
+            provider=provider.name,
+            model=model,
+            agent=call.caller.agent_name,
+            tenant=call.caller.tenant,
+            input_tokens=tokens,
+            output_tokens=longest,
+            cost_usd=self._prices.calculate_cost(provider.name, model, tokens, longest).cost_usd,
+        )
+
+    def of_call(self, call: Call, candidates: Iterable[Deployment]) -> Demand:
+        """The most that any of `candidates` may use; the price is unknown as soon as that of one is."""
+        demands = [demand for each in candidates if (demand := self._of_candidate(call, each))]
+        costs = [demand.cost_usd for demand in demands]
+        known = [cost for cost in costs if cost is not None]
+        return Demand(
+            agent=call.caller.agent_name,
+            tenant=call.caller.tenant,
+            input_tokens=max((demand.input_tokens for demand in demands), default=0),
+            output_tokens=max((demand.output_tokens for demand in demands), default=0),
+            cost_usd=max(known) if known and len(known) == len(costs) else None,
+        )
+
+    def _of_candidate(self, call: Call, deployment: Deployment) -> Demand | None:
+        try:
+            provider = self._deployments.open(deployment)
+        except ConfigurationError:
+            return None  # it will not be asked
+        return self.of_exchange(call, provider, self._deployments.request(call, deployment, provider))
