@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from avionics.settings.limits import BudgetSettings, RateSettings, StorePlace
 from avionics.settings.providers import TimeoutSettings
-from avionics.settings.section import Name, Section
+from avionics.settings.section import Name, Seconds, Section
 
 __all__ = ["LimitsSettings"]
 
@@ -32,5 +32,9 @@ class LimitsSettings(Section, frozen=True):
     """What the keys in Redis begin with: who shares it shares the limits."""
     on_store_failure: Literal["allow", "refuse"] = "allow"
     """What becomes of calls while the store cannot be used: they are made uncounted, or refused."""
+    store_timeout: Seconds = 2.0
+    """How long the store may take to count a call, in seconds. A slower one counts as failing."""
+    store_rest: Seconds = 5.0
+    """For how long nobody asks a store that failed, in seconds."""
     learn: bool = True
     """Whether calls wait when the headers of answers say that the provider's own limit is reached."""

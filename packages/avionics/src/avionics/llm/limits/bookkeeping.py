@@ -19,7 +19,7 @@ from avionics.llm.limits.claims import MINUTE, BudgetClaim, Claim, RateClaim, Sl
 __all__ = ["LONGEST_DEBT", "Ledger", "Refusal", "granted_at", "settle", "standing_debt", "take"]
 
 LONGEST_DEBT = 2 * MINUTE
-"""What an allowance owes beyond is forgiven: a clock was put back, or a call used far more than it had said."""
+"""What a call used beyond what it had said makes others wait for so long at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def settle(ledger: Ledger, claims: Sequence[Claim], used: Sequence[int], *, take
                 more = claim.duration(units) - claim.duration(claim.amount)
                 if more > 0 or now - taken_at < MINUTE:
                     standing = ledger.read(claim.key)
-                    whole_at = standing_debt(standing.whole_at, now) + more
+                    whole_at = min(standing_debt(standing.whole_at, now) + more, now + LONGEST_DEBT)
                     ledger.write(claim.key, Standing(whole_at=whole_at), whole_at)
             case BudgetClaim():
                 standing = ledger.read(claim.key)
@@ -99,8 +99,8 @@ def granted_at(claim: RateClaim, whole_at: int, now: int) -> int:
 
 
 def standing_debt(whole_at: int, now: int) -> int:
-    """When an allowance is whole again, as it counts now."""
-    return min(max(whole_at, now), now + LONGEST_DEBT)
+    """When an allowance is whole again. One that owes more than it can was counted before a clock was put back: now."""
+    return whole_at if now < whole_at <= now + LONGEST_DEBT else now
 
 
 def _refusal(claims: Sequence[Claim], standings: Sequence[Standing], now: int) -> Refusal | None:

@@ -23,9 +23,6 @@ __all__ = ["Counting"]
 
 T = TypeVar("T")
 
-_PATIENCE = 5.0  # seconds; a store that takes longer counts as down
-_REST = 5.0  # seconds for which nobody asks a store that is down
-
 
 class Counting:
     """Counts in a store; one that others share is asked in threads.
@@ -33,12 +30,24 @@ class Counting:
     Args:
         store: where counters are.
         on_failure: what becomes of calls while the store cannot be used.
+        timeout: how long the store may take, in seconds.
+        rest: for how long nobody asks a store that failed, in seconds.
         logger: is told when the store fails, once until it works again.
     """
 
-    def __init__(self, store: Store, *, on_failure: Literal["allow", "refuse"], logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_failure: Literal["allow", "refuse"],
+        timeout: float,
+        rest: float,
+        logger: logging.Logger,
+    ) -> None:
         self.store = store
         self._on_failure = on_failure
+        self._timeout = timeout
+        self._rest = rest
         self._logger = logger
         self._leases = LeaseKeeper(store.renew) if store.is_shared else None
         self._down_until: float | None = None
@@ -87,10 +96,10 @@ class Counting:
         if self._down_until is not None and time.monotonic() < self._down_until:
             return None
         try:
-            with anyio.fail_after(_PATIENCE):
+            with anyio.fail_after(self._timeout):
                 done = await to_thread.run_sync(operation, abandon_on_cancel=True)
         except TimeoutError:
-            self._failed(f"no answer within {_PATIENCE:g} s")
+            self._failed(f"no answer within {self._timeout:g} s")
             return None
         except StoreUnavailableError as error:
             self._failed(str(error))
@@ -110,7 +119,7 @@ class Counting:
         if self._down_until is None:
             what = "calls are refused" if self._on_failure == "refuse" else "calls are made uncounted"
             self._logger.warning("the store of limits cannot be used, %s until it can: %s", what, reason)
-        self._down_until = time.monotonic() + _REST
+        self._down_until = time.monotonic() + self._rest
 
 
 class _Taking:

@@ -53,7 +53,13 @@ class Limiter:
         logger = logger or logging.getLogger(__name__)
         self._clock = clock or time.time
         self._rules = rules_of(settings)
-        self._counting = Counting(open_store(settings, clock), on_failure=settings.on_store_failure, logger=logger)
+        self._counting = Counting(
+            open_store(settings, clock),
+            on_failure=settings.on_store_failure,
+            timeout=settings.store_timeout,
+            rest=settings.store_rest,
+            logger=logger,
+        )
         self._store = self._counting.store
         self._learned = Learned(self._clock) if settings.learn else None
         self._line = Line()

@@ -31,9 +31,9 @@ def open_store(settings: LimitsSettings, clock: Clock | None) -> Store:
         from avionics.llm.limits.sqlite_store import SQLiteStore  # here, because most do without
 
         file = sqlite_file(settings.store) or platformdirs.user_data_path("avionics") / _FILE_NAME
-        return SQLiteStore(file, clock or time.time)
+        return SQLiteStore(file, clock or time.time, timeout=settings.store_timeout)
     if find_spec("redis") is None:
         raise MissingPackageError("limits.store: Redis needs redis-py: pip install 'jeeves-avionics[redis]'")
     from avionics.llm.limits.redis_store import RedisStore
 
-    return RedisStore(place, prefix=settings.store_prefix, clock=clock)
+    return RedisStore(place, prefix=settings.store_prefix, timeout=settings.store_timeout, clock=clock)

@@ -22,26 +22,29 @@ from avionics.llm.limits.store import LEASE, Holder, StoreUnavailableError, Tick
 
 __all__ = ["RedisStore"]
 
-_PATIENCE = 2.0  # seconds for a connection, and for each command
-
 
 class RedisStore:
     """Counters under keys that begin with `{prefix}:limits:`; the braces keep them on one machine of a Redis cluster.
 
-    Nothing is ever sent twice: a command whose answer was lost may have been carried out. `clock` is for tests; None
-    goes by the server's, so that the clocks of those who share it may differ.
+    Nothing is ever sent twice: a command whose answer was lost may have been carried out.
+
+    Args:
+        url: as redis-py reads it.
+        prefix: what keys begin with.
+        timeout: seconds for a connection, and for each command.
+        clock: for tests; None goes by the server's, so that the clocks of those who share it may differ.
 
     Raises `ConfigurationError` for a URL that cannot be read.
     """
 
     is_shared = True
 
-    def __init__(self, url: str, *, prefix: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, prefix: str, timeout: float, clock: Clock | None = None) -> None:
         try:
             self._redis: Redis = cast("Any", Redis).from_url(  # its options have no types
                 url,
-                socket_timeout=_PATIENCE,
-                socket_connect_timeout=_PATIENCE,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:  # its message may repeat a password

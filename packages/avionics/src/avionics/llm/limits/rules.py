@@ -158,10 +158,13 @@ def _subject(scope: LimitScope, demand: Demand) -> Sequence[tuple[str, str | Non
 
 
 def _key(rule: Rule, subject: Sequence[tuple[str, str | None]]) -> str:
-    who = ";".join(f"{field}={'' if name is None else quote(name, safe='')}" for field, name in subject)
-    each = "".join("*" if stated == _EACH else "" for _, stated in rule.scope.stated)
+    each = {field for field, stated in rule.scope.stated if stated == _EACH}
+    who = ";".join(
+        f"{field}{'*' if field in each else ''}" + ("" if name is None else f"={quote(name, safe='')}")
+        for field, name in subject
+    )
     per = f"{rule.budget.per}@{rule.budget.timezone}" if rule.budget else "rate"
-    return f"{rule.unit}:{per}:{each}{who}"
+    return f"{rule.unit}:{per}:{who}"
 
 
 def _words(subject: Sequence[tuple[str, str | None]]) -> str:

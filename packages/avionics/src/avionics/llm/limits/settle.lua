@@ -19,9 +19,12 @@ for place, key in ipairs(KEYS) do
   local kind, claimed, used, ends_at = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local first, second = 0, 0
   if kind == 'rate' then
-    first = math.min(math.max(tonumber(redis.call('GET', key) or 0), now), now + longest_debt)
+    first = tonumber(redis.call('GET', key) or 0)
+    if first < now or first > now + longest_debt then
+      first = now
+    end
     if used > claimed or now - taken_at < minute then
-      first = first + used - claimed
+      first = math.min(first + used - claimed, now + longest_debt)
       if first > now then
         redis.call('SET', key, whole(first), 'PX', whole(math.ceil((first - now) / 1000) + 120000))
       else

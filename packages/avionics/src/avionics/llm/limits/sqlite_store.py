@@ -18,8 +18,6 @@ from avionics.llm.limits.store import LEASE, Holder, StoreUnavailableError, Tick
 
 __all__ = ["SQLiteStore"]
 
-_PATIENCE = 2.0  # seconds until a file that others keep locked counts as not to be had
-
 _TABLES = """
 CREATE TABLE IF NOT EXISTS counters (
     key TEXT PRIMARY KEY, whole_at INTEGER NOT NULL, spent INTEGER NOT NULL, reserved INTEGER NOT NULL, ends_at INTEGER
@@ -31,7 +29,7 @@ CREATE TABLE IF NOT EXISTS slots (
 
 
 class SQLiteStore:
-    """Counters in a file, which is made when it is first needed.
+    """Counters in a file, which is made when it is first needed. `timeout` is how long others may keep it locked.
 
     Each transaction takes its turn at once, so none fails half-way for another's. What was counted survives a killed
     process; the last moments before a power cut may be lost.
@@ -39,9 +37,10 @@ class SQLiteStore:
 
     is_shared = True
 
-    def __init__(self, file: Path, clock: Clock) -> None:
+    def __init__(self, file: Path, clock: Clock, *, timeout: float) -> None:
         self._file = file
         self._clock = clock
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
@@ -99,9 +98,9 @@ class SQLiteStore:
 
     def _open(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._file, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            _write_ahead(connection)
+            _write_ahead(connection, self._timeout)
             connection.execute("PRAGMA synchronous = NORMAL")
             now = microseconds(self._clock())
             with _immediate(connection):
@@ -127,9 +126,9 @@ def _immediate(connection: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
+def _write_ahead(connection: sqlite3.Connection, timeout: float) -> None:
     """Switch to the write-ahead log. Where others do so at the same moment, SQLite fails without waiting."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + timeout
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

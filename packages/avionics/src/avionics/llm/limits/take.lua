@@ -23,7 +23,10 @@ local refused, spent_up, standings, granted_at = {}, {}, {}, 0
 for place, key in ipairs(KEYS) do
   local kind, amount, limit = claim(place)
   if kind == 'rate' then
-    local whole_at = math.min(math.max(tonumber(redis.call('GET', key) or 0), now), now + longest_debt)
+    local whole_at = tonumber(redis.call('GET', key) or 0)
+    if whole_at < now or whole_at > now + longest_debt then
+      whole_at = now
+    end
     standings[place] = {whole_at, 0}
     if whole_at + amount - limit > now then
       table.insert(refused, place - 1)
