@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
 import pytest
@@ -14,15 +14,17 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from airframe.errors import ErrorCategory
+from airframe.errors import BackendError, ErrorCategory
 from airframe.testing import Answer, Failure, Step
-from airframe.types import Usage
+from airframe.types import Attempt, Usage
 from avionics.errors import LLMError
-from avionics.llm import LLMGateway, MockProvider
+from avionics.llm import LLMGateway, LLMResponse, MockProvider
 from avionics.settings import Settings
 from avionics.telemetry import OpenTelemetryObserver
 
 pytestmark = pytest.mark.anyio
+
+Ask = Callable[..., Awaitable[LLMResponse]]
 
 USAGE = Usage(input_tokens=1000, output_tokens=10)
 WHOLE = Answer(chunks=["The ", "sky ", "is blue."], usage=USAGE)
@@ -53,6 +55,57 @@ class TracedGateway(LLMGateway):
 
 def facts(span: ReadableSpan) -> Mapping[str, object]:
     return span.attributes or {}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_is_one_attempt_below_one_call(streamed: bool) -> None:
+    """Both spans end without an error, and only those of a stream say when its first chunk came."""
+    gateway = TracedGateway(openai=[WHOLE])
+    if streamed:
+        async with gateway.complete_stream("What is above?") as stream:
+            assert "".join([chunk.text async for chunk in stream]) == "The sky is blue."
+    else:
+        await gateway.complete("What is above?", conversation_id="c-1", tenant="acme")
+        assert facts(gateway.spans[-1])["gen_ai.conversation.id"] == "c-1"
+        assert facts(gateway.spans[-1])["avionics.tenant"] == "acme"
+    attempt, call = gateway.spans
+    assert (attempt.parent, call.parent) == (call.context, None)
+    for span in (attempt, call):
+        assert span.status.status_code is StatusCode.UNSET
+        assert facts(span)["gen_ai.response.finish_reasons"] == ("stop",)
+        assert ("gen_ai.response.time_to_first_chunk" in facts(span)) is streamed
+
+
+async def test_retries_of_one_endpoint_are_attempts() -> None:
+    """What airframe tried before it gave up has spans of its own, with the times that it had."""
+    error = BackendError("busy", category=ErrorCategory.OVERLOADED, status=503, code="busy")
+    busy = Attempt(number=1, started_at=1_790_000_000.0, duration=0.5, category=ErrorCategory.OVERLOADED, status=503)
+    error.attempts = [busy, busy]
+    gateway = TracedGateway(llamaserver=[Failure(error)], openai=[WHOLE])
+    await gateway.complete("What is above?")
+    first, second, answered, call = gateway.spans
+    assert [facts(span).get("avionics.attempt.reason") for span in (first, second, answered)] == [
+        None,
+        "retry",
+        "fallback",
+    ]
+    assert [span.parent for span in (first, second, answered)] == [call.context] * 3
+    assert (first.start_time, first.end_time) == (1_790_000_000_000_000_000, 1_790_000_000_500_000_000)
+    assert facts(first)["http.response.status_code"] == 503
+
+
+async def test_an_error_before_the_first_event_ends_all_spans(ask: Ask) -> None:
+    """Where nobody answers, the call is an error, and so is each attempt; no answer is told of."""
+    failure = Failure(ErrorCategory.OVERLOADED)
+    gateway = TracedGateway(llamaserver=[failure], openai=[failure])
+    with pytest.raises(LLMError):
+        await ask(gateway)
+    assert len(gateway.spans) == 3
+    for span in gateway.spans:
+        assert span.end_time
+        assert span.status.status_code is StatusCode.ERROR
+        assert facts(span)["error.type"] == "overloaded"
+        assert "gen_ai.response.finish_reasons" not in facts(span)
 
 
 async def test_the_spans_of_a_fallback_tell_what_it_cost() -> None:

@@ -28,3 +28,17 @@ def test_only_semconv_spells_a_name_of_the_conventions() -> None:
 def test_providers_have_the_names_of_the_conventions(provider: str, expected: str) -> None:
     """A provider that the conventions know bears their name for it; any other keeps its own in lower case."""
     assert semconv.provider_name(provider) == expected
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "expected"),
+    [
+        ("fast", "openai_responses", "openai"),
+        ("claude_eu", "anthropic", "anthropic"),
+        ("vllm", "openai_compatible", "vllm"),
+        ("gpt_oss", "mlx", "gpt_oss"),
+    ],
+)
+def test_a_provider_of_any_name_is_known_by_its_kind(provider: str, kind: str, expected: str) -> None:
+    """Settings may give a provider any name; its kind says who it is, unless that is anybody."""
+    assert semconv.provider_name(provider, kind) == expected

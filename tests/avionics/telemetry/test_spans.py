@@ -352,6 +352,40 @@ def test_a_call_that_its_caller_ended_is_no_error(traced: Trace, outcome: Outcom
     assert (call.attributes or {})["avionics.call.outcome"] == outcome
 
 
+def test_a_hit_of_the_response_cache_is_a_call_without_attempts(traced: Trace) -> None:
+    """Nothing was asked, nothing was used, and what it saved is told."""
+    end = replace(SUCCESS, usage=None, cost_usd=Decimal(0), attempts=(), cache="hit", saved_usd=Decimal("0.0125"))
+    traced.observe(replace(CALL, variant="tone/b", session_id="s-1", route=("openai", "llamaserver")), end)
+    (call,) = traced.spans
+    attributes = call.attributes or {}
+    assert attributes["avionics.cache.result"] == "hit"
+    assert attributes["avionics.cache.saved"] == 0.0125
+    assert attributes["gen_ai.usage.cost.amount"] == 0.0
+    assert attributes["avionics.experiment.variant"] == "tone/b"
+    assert attributes["avionics.session.id"] == "s-1"
+    assert attributes["avionics.route"] == ("openai", "llamaserver")
+    assert not [name for name in attributes if name.endswith("_tokens")]
+
+
+def test_the_deployment_is_named(traced: Trace) -> None:
+    """Of an attempt it is the one that was asked, of a call the one that answered."""
+    attempt = replace(ANSWERED, deployment="eu-1")
+    traced.observe(CALL, replace(SUCCESS, attempts=(attempt,), deployment="eu-1"))
+    assert [(span.attributes or {})["avionics.deployment"] for span in traced.spans] == ["eu-1", "eu-1"]
+
+
+def test_openai_s_tiers_are_told_of_openai_alone(traced: Trace) -> None:
+    """The conventions have names for them; `auto` leaves the choice open and says nothing."""
+    request = replace(REQUEST, service_tier="flex")
+    end = replace(SUCCESS, result=replace(RESULT, service_tier="default"))
+    for provider, tier, expected in (("openai", "flex", "flex"), ("openai", "auto", None), ("mine", "flex", None)):
+        asked = replace(CALL, provider=provider, request=replace(request, service_tier=tier))
+        traced.observe(asked, end)
+        attributes = traced.spans[-1].attributes or {}
+        assert attributes.get("openai.request.service_tier") == expected
+        assert ("openai.response.service_tier" in attributes) is (provider == "openai")
+
+
 def test_usage_that_nobody_reported_is_left_out(traced: Trace) -> None:
     """Our estimate of the tokens is not passed off as the backend's count; the span says that there is one."""
     traced.observe(CALL, replace(SUCCESS, attempts=(replace(ANSWERED, usage_source="estimated"),)))
