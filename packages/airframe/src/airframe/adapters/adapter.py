@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from airframe.endpoints import EndpointSpec, HealthReport, ServerLoad
+from airframe.preview import RequestPreview
 from airframe.stream import InferenceStream
 from airframe.types.request import InferenceRequest
 from airframe.types.result import InferenceResult, ModelInfo
@@ -28,6 +29,19 @@ class Adapter(ABC):
     @abstractmethod
     async def infer(self, endpoint: EndpointSpec, request: InferenceRequest) -> InferenceResult:
         """Ask, and wait for the whole answer. Raises `AirframeError`."""
+
+    def preview(
+        self,
+        endpoint: EndpointSpec,  # noqa: ARG002 - for those that send something
+        request: InferenceRequest,  # noqa: ARG002
+        *,
+        stream: bool = False,  # noqa: ARG002
+    ) -> RequestPreview | None:
+        """What would be sent for an answer. Nothing is sent; None where nothing would be, because the model is here.
+
+        Raises `AirframeError` for what cannot be asked.
+        """
+        return None
 
     @abstractmethod
     async def check_health(self, endpoint: EndpointSpec) -> HealthReport:

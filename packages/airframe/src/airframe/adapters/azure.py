@@ -68,14 +68,17 @@ class AzureOpenAIAdapter(HttpAdapter):
 
     async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
         await self._sign_in(exchange)
-        prepared = await super().prepare(exchange, request, stream=stream)
-        if not self._names_deployment(exchange.endpoint):
+        return await super().prepare(exchange, request, stream=stream)
+
+    def encode(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool) -> Prepared:
+        prepared = super().encode(endpoint, request, stream=stream)
+        if not self._names_deployment(endpoint):
             return prepared
-        deployment = request.model or exchange.endpoint.model
+        deployment = request.model or endpoint.model
         if not deployment:
             raise ConfigurationError("the model is missing; give the deployment's name as EndpointSpec.model")
         path = f"/deployments/{quote(deployment, safe='')}/chat/completions"
-        return replace(prepared, http=replace(prepared.http, url=self.url(exchange.endpoint, path)))
+        return replace(prepared, http=replace(prepared.http, url=self.url(endpoint, path)))
 
     async def get(self, exchange: Exchange, path: str) -> bytes:
         await self._sign_in(exchange)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import ClassVar, TypedDict, TypeVar, cast
 
 import anyio
+from pydantic_core import from_json
 
 from airframe._http import HttpRequest, HttpTransport
 from airframe._version import __version__
@@ -16,11 +17,12 @@ from airframe.adapters.adapter import Adapter
 from airframe.endpoints import EndpointSpec, HealthReport, HealthState, Limits, ServerLoad, Timeouts
 from airframe.errors import AirframeError, ConfigurationError, ErrorCategory, MalformedAnswerError, Phase
 from airframe.exchange import Call, Exchange, HttpEventSource, Prepared, Transport, read_whole_answer
+from airframe.preview import RequestPreview
 from airframe.protocols.protocol import DecodeOptions, Protocol
 from airframe.protocols.reading import JSONDict, objects_in, parse_object, text_in
 from airframe.retry import RetryBudget, RetryPolicy
 from airframe.stream import InferenceStream
-from airframe.types.json_value import JSONObject
+from airframe.types.json_value import JSONObject, JSONValue
 from airframe.types.request import InferenceRequest, Markup
 from airframe.types.result import InferenceResult, ModelInfo
 
@@ -108,6 +110,18 @@ class HttpAdapter(Adapter):
         prepare = partial(self.prepare, request=request, stream=False)
         return await self._call(endpoint).run(partial(read_whole_answer, prepare=prepare))
 
+    def preview(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool = False) -> RequestPreview:
+        prepared = self.encode(endpoint, request, stream=stream)
+        http, call = prepared.http, self._call(endpoint)
+        return RequestPreview(
+            method=http.method,
+            url=http.url,
+            body=cast("JSONValue", from_json(http.body)),
+            warnings=tuple(prepared.warnings),
+            timeouts=call.timeouts,
+            max_retries=call.retry.max_retries,
+        )
+
     async def check_health(self, endpoint: EndpointSpec) -> HealthReport:
         started = anyio.current_time()
         try:
@@ -137,15 +151,19 @@ class HttpAdapter(Adapter):
 
     async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
         """Make the request of one attempt. Override to ask the backend something first."""
-        wire = self.protocol.encode(request, model=request.model or exchange.endpoint.model, stream=stream)
-        http = self.post(exchange.endpoint, wire.path, wire.body, stream=stream, extra_headers=request.extra_headers)
-        options = self.decode_options(exchange, request)
+        return self.encode(exchange.endpoint, request, stream=stream)
+
+    def encode(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool) -> Prepared:
+        """The request in the backend's words. Pure."""
+        wire = self.protocol.encode(request, model=request.model or endpoint.model, stream=stream)
+        http = self.post(endpoint, wire.path, wire.body, stream=stream, extra_headers=request.extra_headers)
+        options = self.decode_options(endpoint, request)
         return Prepared(http=http, format=self.protocol, warnings=wire.warnings, options=options)
 
-    def decode_options(self, exchange: Exchange, request: InferenceRequest) -> DecodeOptions:
+    def decode_options(self, endpoint: EndpointSpec, request: InferenceRequest) -> DecodeOptions:
         """How the answer is to be read."""
-        markup = request.markup or exchange.endpoint.markup or self.default_markup
-        return DecodeOptions(limits=exchange.call.limits, markup=markup, max_tokens=request.max_tokens)
+        markup = request.markup or endpoint.markup or self.default_markup
+        return DecodeOptions(limits=endpoint.limits or self._limits, markup=markup, max_tokens=request.max_tokens)
 
     async def probe(self, exchange: Exchange) -> str:
         """Ask whether the backend is well; what it says becomes the report's detail. Raises `AirframeError`."""

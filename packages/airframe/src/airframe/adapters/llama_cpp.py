@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from airframe._llama_cpp import load_server
 from airframe.adapters.in_process_adapter import InProcessAdapter
-from airframe.endpoints import BackendKind, Limits, Timeouts
-from airframe.exchange import Exchange, Prepared
+from airframe.endpoints import BackendKind, EndpointSpec, Limits, Timeouts
+from airframe.exchange import Prepared
 from airframe.protocols.chat_dialect import LLAMA_SERVER
 from airframe.protocols.openai_chat import OpenAIChatProtocol
 from airframe.retry import RetryPolicy
@@ -74,7 +74,7 @@ class LlamaCppAdapter(InProcessAdapter):
             limits=limits,
         )
 
-    async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
+    def encode(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool) -> Prepared:
         # Reports of progress give llama.cpp an occasion to stop while it reads the prompt.
         asked = replace(request, extra_params={"return_progress": True, **request.extra_params})
-        return await super().prepare(exchange, asked, stream=stream)
+        return super().encode(endpoint, asked, stream=stream)

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, Unpack, cast
 
+from pydantic_core import from_json
+
 from airframe.adapters.http_adapter import HttpAdapter, HttpOptions, as_probe, told
 from airframe.endpoints import BackendKind, EndpointSpec, ServerLoad, Timeouts
 from airframe.errors import ConfigurationError, MalformedAnswerError, Phase
 from airframe.exchange import Exchange, Prepared
+from airframe.preview import RequestPreview
 from airframe.protocols.chat_dialect import LLAMA_SERVER
 from airframe.protocols.llama_completion import LlamaCompletionProtocol
 from airframe.protocols.openai_chat import OpenAIChatProtocol
@@ -28,7 +31,7 @@ from airframe.protocols.reading import (
     text_in,
     whole_number_in,
 )
-from airframe.types.json_value import JSONObject
+from airframe.types.json_value import JSONObject, JSONValue
 from airframe.types.llama import LlamaProps, LlamaSlot
 from airframe.types.request import InferenceRequest, Markup
 from airframe.types.result import ModelInfo
@@ -72,10 +75,19 @@ class LlamaServerAdapter(HttpAdapter):
         wire = native.encode_prompt(request, prompt, model=request.model or exchange.endpoint.model, stream=stream)
         http = self.post(exchange.endpoint, wire.path, wire.body, stream=stream, extra_headers=request.extra_headers)
         warnings = (*template.warnings, *wire.warnings)
-        options = self.decode_options(exchange, request)
+        options = self.decode_options(exchange.endpoint, request)
         if (request.markup or exchange.endpoint.markup) in {None, "think"}:
             options = replace(options, markup=_markup(request, prompt))
         return Prepared(http=http, format=native, warnings=warnings, options=options)
+
+    def preview(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool = False) -> RequestPreview:
+        """Of the native API the request for the prompt, which the server makes of the messages: it is asked first."""
+        preview = super().preview(endpoint, request, stream=stream)
+        if self._native is None:
+            return preview
+        template = self._native.encode_template(request)
+        url = self.url(endpoint, template.path)
+        return replace(preview, url=url, body=cast("JSONValue", from_json(template.body)), warnings=template.warnings)
 
     async def props(self, endpoint: EndpointSpec) -> LlamaProps:
         """The server's context, template and build. Raises `AirframeError`."""

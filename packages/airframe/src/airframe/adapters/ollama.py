@@ -86,14 +86,13 @@ class OllamaAdapter(HttpAdapter):
     def url(self, endpoint: EndpointSpec, path: str) -> str:
         return endpoint.base_url.removesuffix("/v1").removesuffix("/api") + path
 
-    async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
-        endpoint = exchange.endpoint
+    def encode(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool) -> Prepared:
         protocol = OllamaChatProtocol(
             num_ctx=self._num_ctx or endpoint.capacity.context_window, keep_alive=self._keep_alive
         )
         wire = protocol.encode(request, model=request.model or endpoint.model, stream=stream)
         http = self.post(endpoint, wire.path, wire.body, stream=stream, extra_headers=request.extra_headers)
-        options = self.decode_options(exchange, request)
+        options = self.decode_options(endpoint, request)
         return Prepared(http=http, format=protocol, warnings=wire.warnings, options=options)
 
     async def probe(self, exchange: Exchange) -> str:

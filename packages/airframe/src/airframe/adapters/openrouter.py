@@ -94,10 +94,10 @@ class OpenRouterAdapter(HttpAdapter):
     def headers(self, endpoint: EndpointSpec) -> Mapping[str, str]:
         return {**self._attribution, **super().headers(endpoint)}
 
-    async def prepare(self, exchange: Exchange, request: InferenceRequest, *, stream: bool) -> Prepared:
+    def encode(self, endpoint: EndpointSpec, request: InferenceRequest, *, stream: bool) -> Prepared:
         if self._provider is not None:
             request = replace(request, extra_params={"provider": self._provider.wire(), **request.extra_params})
-        return await super().prepare(exchange, request, stream=stream)
+        return super().encode(endpoint, request, stream=stream)
 
     def model_info(self, raw: JSONDict) -> ModelInfo:
         """With the context window."""
