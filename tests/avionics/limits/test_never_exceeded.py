@@ -33,7 +33,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule(amount=st.integers(0, 400))
     def call(self, amount: int) -> None:
-        claims = [
+        claims: list[Claim] = [
             BudgetClaim(key="budget", amount=amount, budget=BUDGET, ends_at=None),
             SlotClaim(key="slots", slots=5),
         ]

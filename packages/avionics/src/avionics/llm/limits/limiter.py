@@ -123,9 +123,9 @@ class Limiter:
 
         Nobody is asked: of a store that others share, it is what was last heard.
         """
-        demands = list(self._seen.values()) if demand is None else [demand]
+        demands = self._seen.copy().values() if demand is None else [demand]
         states: dict[str, LimitState] = {}
-        for each in demands:
+        for each in dict.fromkeys(demands):
             states |= self._states(each)
         return list(states.values())
 

@@ -15,7 +15,7 @@ from avionics.llm.limits.demand import Demand
 from avionics.llm.limits.microseconds import microseconds
 from avionics.llm.limits.periods import Period, period_of, zone
 from avionics.settings.calls import LimitsSettings
-from avionics.settings.limits import BudgetSettings, LimitScope, RateSettings
+from avionics.settings.limits import BudgetSettings, RateSettings
 
 __all__ = ["Entry", "Rule", "Unit", "entries_for", "nano_of", "rules_of"]
 
@@ -29,7 +29,7 @@ _GRACE = timedelta(days=1)  # a budget is remembered for longer, for calls that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One limit: so many units, for those whom `scope` names.
+    """One limit: so many units, for those whom `scope` names, as (field, name).
 
     `place` is where it stands in the settings, `words` what it says. `amount` is in units; USD are nano-USD.
     """
@@ -38,14 +38,14 @@ class Rule:
     words: str
     unit: Unit
     amount: int
-    scope: LimitScope
+    scope: tuple[tuple[str, str], ...]
     rate: RateSettings | None = None
     budget: BudgetSettings | None = None
 
     @property
     def is_of_exchanges(self) -> bool:
         """Whether it counts exchanges with backends, rather than calls whoever is asked."""
-        return self.scope.provider is not None or self.scope.model is not None
+        return any(field in {"provider", "model"} for field, _ in self.scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def rules_of(settings: LimitsSettings) -> Sequence[Rule]:
     first: dict[tuple[object, ...], Rule] = {}
     for rule in rules:
         per = (rule.budget.per, rule.budget.timezone) if rule.budget else ()
-        same = first.setdefault((rule.unit, rule.scope.stated, *per), rule)
+        same = first.setdefault((rule.unit, rule.scope, *per), rule)
         if same is not rule:
             raise ConfigurationError(f"{rule.place}: limits the same as {same.place}; leave out one of them")
     return rules
@@ -105,7 +105,7 @@ def _rules_of_rate(place: str, rate: RateSettings) -> Iterator[Rule]:
     )
     for unit, amount, words in amounts:
         if amount is not None:
-            yield Rule(place=place, words=f"{amount} {words}", unit=unit, amount=amount, scope=rate, rate=rate)
+            yield Rule(place=place, words=f"{amount} {words}", unit=unit, amount=amount, scope=rate.stated, rate=rate)
 
 
 def _rules_of_budget(place: str, budget: BudgetSettings) -> Iterator[Rule]:
@@ -113,10 +113,10 @@ def _rules_of_budget(place: str, budget: BudgetSettings) -> Iterator[Rule]:
     if budget.usd is not None:
         amount = int((budget.usd * _NANO).to_integral_value(ROUND_FLOOR))
         words = f"{budget.usd} USD {per}"
-        yield Rule(place=place, words=words, unit="usd", amount=amount, scope=budget, budget=budget)
+        yield Rule(place=place, words=words, unit="usd", amount=amount, scope=budget.stated, budget=budget)
     if budget.tokens is not None:
         words = f"{budget.tokens} tokens {per}"
-        yield Rule(place=place, words=words, unit="tokens", amount=budget.tokens, scope=budget, budget=budget)
+        yield Rule(place=place, words=words, unit="tokens", amount=budget.tokens, scope=budget.stated, budget=budget)
 
 
 def _entry(rule: Rule, demand: Demand, moment: float) -> Entry | None:
@@ -143,13 +143,13 @@ def _rate_claim(rule: Rule, key: str, demand: Demand) -> Claim:
     return RateClaim(key=key, amount=_amount(rule.unit, demand), per_minute=rule.amount, capacity=capacity)
 
 
-def _subject(scope: LimitScope, demand: Demand) -> Sequence[tuple[str, str | None]] | None:
+def _subject(scope: Sequence[tuple[str, str]], demand: Demand) -> Sequence[tuple[str, str | None]] | None:
     """Whose calls are counted together, as (field, name); None when the rule does not count the demand.
 
     Where each name is counted by itself, those without one are together.
     """
     subject: list[tuple[str, str | None]] = []
-    for field, stated in scope.stated:
+    for field, stated in scope:
         name: str | None = getattr(demand, field)
         if stated not in {_EACH, name}:
             return None
@@ -158,7 +158,7 @@ def _subject(scope: LimitScope, demand: Demand) -> Sequence[tuple[str, str | Non
 
 
 def _key(rule: Rule, subject: Sequence[tuple[str, str | None]]) -> str:
-    each = {field for field, stated in rule.scope.stated if stated == _EACH}
+    each = {field for field, stated in rule.scope if stated == _EACH}
     who = ";".join(
         f"{field}{'*' if field in each else ''}" + ("" if name is None else f"={quote(name, safe='')}")
         for field, name in subject
