@@ -12,6 +12,7 @@ from typing import cast, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from avionics.settings.field_texts import field_texts
 from avionics.settings.flat_names import FLAT_NAMES
 from avionics.settings.layers import Layer, place_of
 from avionics.settings.providers import KINDS, TAGS
@@ -94,7 +95,8 @@ def _descend(settings: type[BaseModel], location: Sequence[int | str]) -> tuple[
 
 def _fields(section: type[object]) -> Mapping[str, tuple[object, str]]:
     if issubclass(section, BaseModel):
-        return {name: (field.annotation, field.description or "") for name, field in section.model_fields.items()}
+        texts = field_texts(section)
+        return {name: (field.annotation, texts.get(name, "")) for name, field in section.model_fields.items()}
     return dict.fromkeys(getattr(section, "__dataclass_fields__", ()), (None, ""))
 
 

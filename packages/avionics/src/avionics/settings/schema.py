@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+from typing_extensions import override
+
 from airframe.types import JSONObject, JSONValue
 from avionics.config_file import KeyPath
+from avionics.settings.field_texts import field_texts
 from avionics.settings.flat_names import FLAT_NAMES
 from avionics.settings.providers import KINDS, WELL_KNOWN
 from avionics.settings.settings import Settings
@@ -19,9 +25,23 @@ _VARIABLE: dict[str, JSONValue] = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 _NOT_IN_A_FILE = ("config", "dotenv", "secrets_dir")
 
 
+class _SchemaWithTexts(GenerateJsonSchema):
+    """Says what each field means."""
+
+    @override
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        section: type[BaseModel] = schema["cls"]
+        for name, text in field_texts(section).items():
+            if field := made["properties"].get(name):
+                field["description"] = text
+        return made
+
+
 def settings_schema() -> JSONObject:
     """The schema, of the 2020-12 draft. Where a number or a choice is expected, `${VAR}` will do."""
-    schema: dict[str, JSONValue] = {name: _or_variable(part) for name, part in Settings.model_json_schema().items()}
+    made = Settings.model_json_schema(schema_generator=_SchemaWithTexts)
+    schema: dict[str, JSONValue] = {name: _or_variable(part) for name, part in made.items()}
     properties = schema["properties"]
     assert isinstance(properties, dict)
     sections = {name: value for name, value in properties.items() if name not in _NOT_IN_A_FILE}

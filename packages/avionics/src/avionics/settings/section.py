@@ -18,7 +18,6 @@ class Section(BaseModel, frozen=True):
         extra="forbid",
         hide_input_in_errors=True,
         str_strip_whitespace=True,
-        use_attribute_docstrings=True,
     )
 
 

@@ -58,7 +58,6 @@ class Settings(FlatNames, BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         str_strip_whitespace=True,
-        use_attribute_docstrings=True,
     )
 
     config: Path | None = None
