@@ -16,6 +16,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 AIRFRAME, AVIONICS = "packages/airframe", "packages/avionics"
 AIRFRAME_EXTRAS, AVIONICS_EXTRAS = "[llamacpp,testing,tiny-model]", "[all]"
 CONSUMER = "tests/airframe/consumer"
+LONG = ("--timeout", "1200", "-o", "faulthandler_timeout=1500")  # for tests that take minutes when nothing hangs
 EDITABLE = ("--editable", AIRFRAME + AIRFRAME_EXTRAS, "--editable", AVIONICS + AVIONICS_EXTRAS)
 
 
@@ -131,7 +132,7 @@ def torture(session: nox.Session) -> None:
     """Answers of every wire format, cut at every byte."""
     session.install(*EDITABLE, *group("test"))
     tests = "tests/airframe/faults/test_torture.py"
-    session.run("pytest", "--timeout", "1200", tests, *session.posargs, env={"AIRFRAME_EVERY_CUT": "1"})
+    session.run("pytest", *LONG, tests, *session.posargs, env={"AIRFRAME_EVERY_CUT": "1"})
 
 
 @nox.session(default=False)
@@ -139,7 +140,7 @@ def soak(session: nox.Session) -> None:
     """Ten thousand mixed calls on each event loop and transport, after which nothing has grown."""
     session.install(*EDITABLE, *group("test"))
     tests = "tests/airframe/faults/test_soak.py"
-    session.run("pytest", "-s", tests, *session.posargs, env={"AIRFRAME_SOAK_CALLS": "10000"})
+    session.run("pytest", *LONG, "-s", tests, *session.posargs, env={"AIRFRAME_SOAK_CALLS": "10000"})
 
 
 @nox.session(default=False)

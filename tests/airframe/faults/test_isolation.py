@@ -199,7 +199,7 @@ def run(program: str, *arguments: str) -> None:
     source = textwrap.dedent(PROLOGUE) + textwrap.dedent(program)
     options = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     done = subprocess.run(
-        [sys.executable, *options, "-c", source, *arguments], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, *options, "-c", source, *arguments], capture_output=True, text=True, timeout=150, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

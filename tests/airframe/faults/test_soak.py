@@ -27,7 +27,6 @@ from airframe.types import InferenceRequest, Message
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(1200),
     pytest.mark.parametrize("backend", ["openai", "openai_over_httpx"], indirect=True),
     pytest.mark.skipif(sys.platform != "linux", reason="what is open is read in /proc"),
 ]
