@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import ValidationError, validate
 
+from avionics.cli.settings_report import settings_in_force
 from avionics.errors import ConfigurationError
-from avionics.settings import Settings
+from avionics.settings import Settings, settings_schema
 
 FAST = {"deployments": [{"provider": "mock"}]}
 
@@ -139,3 +141,28 @@ def test_a_route_asks_somebody(deployments: str) -> None:
     """Neither a route nor a group of equals is empty."""
     with pytest.raises(ConfigurationError, match=r"routing\.routes\.fast\.deployments"):
         route_of(deployments=json.loads(deployments))
+
+
+def test_a_deployment_alone_is_right_for_editors_too() -> None:
+    """The JSON Schema takes it with and without a list around it, and refuses what the settings refuse."""
+    schema = settings_schema()
+    for group in ({"provider": "mock"}, [{"provider": "mock", "when": {"between": ["08:00", "20:00"]}}]):
+        validate({"routing": {"routes": {"fast": {"deployments": [group]}}}}, schema)
+    with pytest.raises(ValidationError):
+        validate({"routing": {"routes": {"fast": {"deployments": [{"model": "gpt-5"}]}}}}, schema)
+
+
+def test_each_deployment_is_shown_with_its_line(tmp_path: Path) -> None:
+    """In `avionics config show`: those in a group, and those alone."""
+    file = tmp_path / "avionics.yaml"
+    file.write_text(
+        "routing:\n  routes:\n    fast:\n      deployments:\n"
+        "        - [{provider: openai}, {provider: azure}]\n        - {provider: mock}\n"
+    )
+    rows = {row.name: row for row in settings_in_force(Settings(config=file))}
+    shown = [rows[f"routing.routes.fast.deployments.{place}.provider"] for place in ("0.0", "0.1", "1.0")]
+    assert [(row.value, row.source) for row in shown] == [
+        ("openai", f"{file}, line 5"),
+        ("azure", f"{file}, line 5"),
+        ("mock", f"{file}, line 6"),
+    ]

@@ -41,7 +41,7 @@ def _leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object
         case Mapping():
             for key, inner in cast("Mapping[object, object]", value).items():
                 yield from _leaves(inner, (*path, str(key)))
-        case tuple() if any(isinstance(item, BaseModel) for item in cast("tuple[object, ...]", value)):
+        case tuple() if any(isinstance(item, (BaseModel, tuple)) for item in cast("tuple[object, ...]", value)):
             for position, inner in enumerate(cast("tuple[object, ...]", value)):
                 yield from _leaves(inner, (*path, str(position)))
         case _:

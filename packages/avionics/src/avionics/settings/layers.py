@@ -84,7 +84,8 @@ def place_of(path: KeyPath, layers: Iterable[Layer]) -> str | None:
 def _item(value: object, key: str) -> object:
     match value:
         case Mapping():
-            return cast("Mapping[str, object]", value).get(key)
+            entries = cast("Mapping[str, object]", value)
+            return entries.get(key, entries if key == "0" else None)  # alone where a list is expected: its only item
         case list():
             items = cast("list[object]", value)
             return items[int(key)] if key.isdigit() and int(key) < len(items) else None
