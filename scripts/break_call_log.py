@@ -143,7 +143,7 @@ def full(settings: Settings, count: int, folder: Path) -> int:
 
 def free(folder: Path) -> int:
     place = os.statvfs(folder)
-    return int(place.f_bavail * place.f_frsize)
+    return place.f_bavail * place.f_frsize
 
 
 def outage(settings: Settings, count: int, stop: list[str], start: list[str]) -> int:
@@ -171,7 +171,7 @@ def finished(title: str, settings: Settings, processes: list[Calls]) -> int:
     print(f"{title}: {len(lost)} lost of {len(told):,} calls; exit codes {codes}; {spilled(settings)} spill files left")
     for words in sorted({line.strip() for one in processes for line in one.words}):
         print(f"  said: {words}")
-    return len(lost) + sum(code != 0 for code in codes)
+    return len(lost) + sum(1 for code in codes if code)
 
 
 def spilled(settings: Settings) -> int:

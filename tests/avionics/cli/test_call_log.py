@@ -159,7 +159,7 @@ class TestLogs:
         ] == []
         first, second = (line for line in shown.splitlines() if line.startswith(("1  ", "2  ")))
         assert [word for word in ("first", "openai", "rate_limit 429 slow_down") if word not in first] == []
-        assert [word for word in ("fallback", "llamaserver", "ok", "10000 + 1000 tokens") if word not in second] == []
+        assert [word for word in ("fallback", "llamaserver", "ok", "10000 + 1000 ") if word not in second] == []
         assert "helpful: 1.0 very" in shown
         assert "What is [bold]up[/]?" in shown
         unknown = run("logs", "show", "nobody")

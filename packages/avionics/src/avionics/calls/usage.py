@@ -31,12 +31,15 @@ from sqlalchemy import (
 from avionics.calls.nano_usd import usd
 from avionics.calls.tables import attempt, call
 
-__all__ = ["DIMENSIONS", "Dimension", "UsageGroup", "UsageReport", "UsageTotals", "usage_report"]
+__all__ = ["DIMENSIONS", "OF_ATTEMPTS", "Dimension", "UsageGroup", "UsageReport", "UsageTotals", "usage_report"]
 
 Dimension: TypeAlias = Literal["agent", "model", "provider", "tenant", "day", "variant", "deployment"]
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 """What usage can be summed up by."""
+
+OF_ATTEMPTS: frozenset[Dimension] = frozenset({"model", "provider", "deployment"})
+"""Those that attempts have, and not calls."""
 
 _SECONDS_A_DAY = 86_400
 _A_DAY = literal_column(str(_SECONDS_A_DAY * 1_000_000_000), BigInteger)
@@ -173,7 +176,7 @@ _ATTEMPT_KEYS: Mapping[Dimension | None, Sequence[ColumnElement[Any]]] = Mapping
 
 def _queries(by: Dimension | None, since_ns: int | None, until_ns: int | None) -> Iterable[Select[Any]]:
     """What to ask; the answers add up."""
-    if by not in _ATTEMPT_KEYS:
+    if by not in OF_ATTEMPTS:
         yield _within(_grouped(_CALL_KEYS[by], _OF_CALLS, call), call.c.started_at_ns, since_ns, until_ns)
         return
     began = attempt.c.call_started_at_ns

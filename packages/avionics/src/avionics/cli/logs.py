@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from decimal import Decimal
@@ -24,7 +24,7 @@ from avionics.calls.feedback import Feedback
 from avionics.calls.history import CallFilter, CallHistory
 from avionics.calls.logged import CallDetails, LoggedAttempt, LoggedCall
 from avionics.cli.console import harmless, output_console
-from avionics.cli.figures import milliseconds, money, tokens
+from avionics.cli.figures import milliseconds, money, rounded_money, tokens
 from avionics.cli.points_in_time import clock_time, point_in_time
 from avionics.cli.waterfall import time_bar
 from avionics.errors import ConfigurationError
@@ -34,6 +34,7 @@ __all__ = ["export_calls", "prune_calls", "show_call", "show_last_calls"]
 
 _PAUSE = 1.0  # seconds between two looks for new calls
 _ENDING = 12  # characters: the end of an id is random, its beginning is the time
+_LONGEST_NAME = 28
 _NO_ATTEMPTS: tuple[tuple[int, str], Iterator[LoggedAttempt]] = ((0, ""), iter(()))
 _LOOK_BACK = 500  # calls: one may be logged after another that began later
 
@@ -59,8 +60,9 @@ def show_call(settings: Settings, call_id: str) -> None:
         details = history.call(call_id)
     console = output_console()
     console.print(_facts(details.call))
-    console.print()
-    console.print(_waterfall(console, details))
+    if details.attempts:
+        console.print()
+        console.print(_waterfall(console, details))
     for given in details.feedback:
         console.print(Text(harmless(_opinion(given))))
     for message in details.messages:
@@ -85,19 +87,17 @@ def prune_calls(settings: Settings, before: str) -> None:
 
 
 def _lines(calls: Sequence[LoggedCall], *, header: bool) -> Table:
-    table = Table(box=None, show_header=header, header_style="dim", pad_edge=False)
-    for name in ("time (UTC)", "id ends with", "agent", "provider", "model", "outcome", "tokens", "cost", "took"):
-        table.add_column(name, no_wrap=True)
+    headings = ("time (UTC)", "id ends with", "agent", "provider", "model", "outcome", "tokens", "cost", "took")
+    table = _table(headings if header else [""] * len(headings), names=(2, 3, 4))
+    table.show_header = header
     for call in calls:
         table.add_row(
             clock_time(call.started_at_ns),
             call.id[-_ENDING:],
-            Text(call.agent or ""),
-            Text(call.provider or ""),
-            Text(call.model or ""),
+            *map(_name, (call.agent, call.provider, call.model)),
             _outcome(call),
-            _tokens(call.usage, call.estimated),
-            _cost(call.cost_usd, call.unpriced),
+            _counts(call.usage, call.estimated),
+            _rounded(call.cost_usd, call.estimated, call.unpriced),
             milliseconds(call.duration),
         )
     return table
@@ -141,25 +141,37 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
     """The attempts on the time axis of the call: thin until the first event, thick from there on."""
     call, unicode = details.call, console.encoding.startswith("utf")
     whole = (call.started_at_ns / 1e9, call.started_at_ns / 1e9 + call.duration)
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("attempt", "why", "deployment", "model", "server", "", "took", "outcome", "tokens", "cost"):
-        table.add_column(name, no_wrap=True)
+    headings = ("", "why", "deployment", "model", "", "took", "outcome", "tokens", "cost", "server")
+    table = _table(headings, names=(2, 3, 9))
     for one in details.attempts:
         began = one.started_at_ns / 1e9
         bar = time_bar(began, began + one.duration, of=whole, stroke="━" if unicode else "=")
         table.add_row(
             str(one.number),
             one.reason,
-            Text(one.deployment or one.provider),
-            Text(one.response_model or one.model or ""),
-            Text(f"{one.server_address}:{one.server_port}"),
+            _name(one.deployment or one.provider),
+            _name(one.response_model or one.model),
             Text(bar, "red" if one.category else "green"),
             milliseconds(one.duration),
             _attempt_outcome(one),
-            _tokens(one.usage, one.estimated),
-            _cost(one.cost_usd, one.unpriced),
+            _counts(one.usage, one.estimated),
+            _rounded(one.cost_usd, one.estimated, one.unpriced),
+            _name(f"{one.server_address}:{one.server_port}"),
         )
     return table
+
+
+def _table(headings: Sequence[str], *, names: Collection[int]) -> Table:
+    """A table whose columns of `names` make room where the terminal is narrow."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for place, heading in enumerate(headings):
+        is_name = place in names
+        table.add_column(heading, no_wrap=not is_name, max_width=_LONGEST_NAME if is_name else None)
+    return table
+
+
+def _name(name: str | None) -> Text:
+    return Text(name or "", no_wrap=True, overflow="ellipsis")
 
 
 def _attempt_outcome(one: LoggedAttempt) -> Text:
@@ -174,6 +186,19 @@ def _tokens(usage: Usage, estimated: int) -> str:
 
 def _cost(usd: Decimal | None, unpriced: int) -> str:
     return ("" if usd is None else f"{money(usd)} + ") + "unknown" if unpriced else "" if usd is None else money(usd)
+
+
+def _counts(usage: Usage, estimated: int) -> str:
+    """Such as `22 + 20`, `~22 + 20` for an estimate, or nothing for what is unknown."""
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return ""
+    return ("~" if estimated else "") + tokens(usage).removesuffix(" tokens")
+
+
+def _rounded(usd: Decimal | None, estimated: int, unpriced: int) -> str:
+    if not unpriced and usd is not None:
+        return ("~" if estimated else "") + rounded_money(usd)
+    return f"{rounded_money(usd)} + unknown" if usd else "unknown" if unpriced else ""
 
 
 def _interval(call: LoggedCall) -> str:

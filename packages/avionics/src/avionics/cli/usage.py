@@ -16,7 +16,7 @@ from avionics.calls.usage import DIMENSIONS, Dimension, UsageGroup, UsageReport,
 from avionics.cli.console import output_console
 from avionics.cli.figures import rounded_money
 from avionics.cli.points_in_time import clock_time, point_in_time
-from avionics.cli.usage_page import NAMELESS, usage_page
+from avionics.cli.usage_page import NAMELESS, known_cost, usage_page
 from avionics.errors import ConfigurationError
 from avionics.settings import Settings
 
@@ -93,8 +93,8 @@ def _cells(group: UsageGroup) -> list[Text]:
     return [
         Text(group.key or NAMELESS),
         *(Text(f"{count:,}") for count in counts),
-        Text(rounded_money(totals.cost_usd)),
-        Text(rounded_money(totals.cost_estimated_usd) if totals.estimated else "", "yellow"),
+        Text(known_cost(totals)),
+        Text(rounded_money(totals.cost_estimated_usd) if totals.cost_estimated_usd else "", "yellow"),
         Text(f"{totals.unpriced:,}" if totals.unpriced else "", "red"),
     ]
 
@@ -108,6 +108,9 @@ def _remarks(totals: UsageTotals) -> str:
         remarks.append(f"The tokens of {count} attempts were not reported, but estimated: the cost is {low} to {high}.")
     if totals.unpriced:
         remarks.append(f"The cost of {totals.unpriced:,} attempts is unknown and not in the sum.")
+    if totals.cache_hits:
+        saved = rounded_money(totals.saved_usd)
+        remarks.append(f"The response cache answered {totals.cache_hits:,} calls and saved {saved}.")
     return " ".join(remarks) or "No part of this is estimated or unknown."
 
 
@@ -122,7 +125,7 @@ def _print_bars(console: Console, report: UsageReport) -> None:
         length = round(_length(totals, by_cost=by_cost) / most * _BAR_WIDTH)
         guessed = round(totals.cost_estimated_usd / most * _BAR_WIDTH) if by_cost else 0
         bar = Text.assemble((stroke * (length - guessed), "green"), (stroke * guessed, "yellow"))
-        figure = rounded_money(totals.cost_usd) if by_cost else f"{totals.input_tokens + totals.output_tokens:,} tokens"
+        figure = known_cost(totals) if by_cost else f"{totals.input_tokens + totals.output_tokens:,} tokens"
         unknown = Text(f"+ {totals.unpriced:,} unknown" if totals.unpriced else "", "red")
         table.add_row(Text(group.key or NAMELESS), bar, Text(figure, justify="right"), unknown)
     console.print(table)
