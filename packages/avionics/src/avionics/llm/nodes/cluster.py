@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from avionics.errors import ConfigurationError, MissingPackageError
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-__all__ = ["ConfigMap", "ConfigMapContent", "connected", "own_namespace"]
+__all__ = ["ConfigMap", "ConfigMapContent", "check_installed", "connected", "own_namespace"]
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 15.0
 _FOLLOW_SECONDS = 300
@@ -36,17 +37,21 @@ class ConfigMapContent:
     version: str
 
 
+def check_installed() -> None:
+    """Raises `MissingPackageError` where the client of Kubernetes is not installed."""
+    if find_spec("kubernetes") is None:
+        raise MissingPackageError(
+            "nodes.config_map needs the client of Kubernetes: pip install 'jeeves-avionics[kubernetes]'"
+        )
+
+
 def connected(kubeconfig: Path | None = None, context: str | None = None) -> ApiClient:
     """A client of the cluster: as a pod with its own account, else as the file says.
 
     Raises `ConfigurationError`.
     """
-    try:
-        from kubernetes import client, config
-    except ImportError as error:
-        raise MissingPackageError(
-            "nodes.config_map needs the client of Kubernetes: pip install 'jeeves-avionics[kubernetes]'"
-        ) from error
+    from kubernetes import client, config
+
     configuration = client.Configuration()
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:

@@ -21,7 +21,7 @@ from anyio import TASK_STATUS_IGNORED, to_thread
 from anyio.abc import TaskStatus
 
 from avionics.errors import ConfigurationError
-from avionics.llm.nodes.cluster import ConfigMap, ConfigMapContent, connected, own_namespace
+from avionics.llm.nodes.cluster import ConfigMap, ConfigMapContent, check_installed, connected, own_namespace
 from avionics.llm.nodes.node_list import LastGoodList, parse_nodes
 from avionics.llm.nodes.profile import NodeProfile, node_of_agent
 from avionics.settings import ProviderSettings
@@ -48,6 +48,8 @@ class ConfigMapNodes:
         connect: gives the client of the cluster; None follows the settings. It is called in a thread.
         first_wait: seconds until the cluster is asked again after a failure; each further one in a row doubles it, up
             to half a minute.
+
+    Raises `MissingPackageError`.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class ConfigMapNodes:
         connect: Callable[[], ApiClient] | None = None,
         first_wait: float = _FIRST_WAIT,
     ) -> None:
+        if connect is None:
+            check_installed()
         self._settings = settings
         self._providers = providers or {}
         self._connect = connect or (lambda: connected(settings.kubeconfig, settings.context))
@@ -89,8 +93,8 @@ class ConfigMapNodes:
                 task_status = TASK_STATUS_IGNORED
                 failures = 0
                 await self._follow(config_map, content.version)
-            except ConfigurationError as error:
-                self._list.keep(error)
+            except Exception as error:  # noqa: BLE001 - the client may raise anything, and the nodes go on
+                self._list.keep(str(error) if isinstance(error, ConfigurationError) else repr(error))
                 task_status.started()
                 task_status = TASK_STATUS_IGNORED
                 await anyio.sleep(min(_LONGEST_WAIT, self._first_wait * 2 ** min(failures, 16)))

@@ -119,10 +119,17 @@ async def keep_current(pool: NodePool, *, adapters: Mapping[str, Adapter] | None
 
     The nodes are known when it begins, as far as they can be. `adapters` are those of `NodeProber`.
     """
+    failure: Exception | None = None
     async with NodeProber(pool, adapters=adapters) as prober, anyio.create_task_group() as tasks:
         if isinstance(pool.registry, WatchedNodes):
             await tasks.start(pool.registry.watch)
         if pool.health.interval is not None:
             tasks.start_soon(prober.run)
-        yield prober
-        tasks.cancel_scope.cancel()
+        try:
+            yield prober
+        except Exception as error:  # noqa: BLE001 - raised below, as it is and not in a group
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
