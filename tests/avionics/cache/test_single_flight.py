@@ -59,7 +59,7 @@ async def test_one_asks_and_all_are_answered(callers: Callers, result: Result) -
     async with anyio.create_task_group() as tasks:
         await callers.start(tasks, 100)
         (leader,) = callers.asking
-        await leader.keep(result(), provider="p", model="m")
+        await leader.keep(result(), provider="openai", model="m")
     assert (len(callers.asking), callers.answered) == (1, ["Because."] * 99)
 
 
@@ -71,7 +71,7 @@ async def test_when_it_fails_the_next_one_asks(callers: Callers, result: Result)
             callers.asking[failed].leave()
             await anyio.wait_all_tasks_blocked()
             assert len(callers.asking) == failed + 2
-        await callers.asking[2].keep(result(), provider="p", model="m")
+        await callers.asking[2].keep(result(), provider="openai", model="m")
     assert (len(callers.asking), callers.answered) == (3, ["Because."])
 
 
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_not_kept_sends_everyone_on(callers: Callers, re
     """All at once: nobody waits for the next one, who would get no better answer."""
     async with anyio.create_task_group() as tasks:
         await callers.start(tasks, 5)
-        await callers.asking[0].keep(result(finish_reason=FinishReason.LENGTH), provider="p", model="m")
+        await callers.asking[0].keep(result(finish_reason=FinishReason.LENGTH), provider="openai", model="m")
     assert (len(callers.asking), callers.answered) == (5, [])
 
 
@@ -113,8 +113,19 @@ async def test_an_answer_that_is_too_long_is_shared_all_the_same(plan: Plan, res
     callers = Callers(cache, plan(cache)())
     async with anyio.create_task_group() as tasks:
         await callers.start(tasks, 3)
-        assert await callers.asking[0].keep(result(), provider="p", model="m") is not None
+        assert await callers.asking[0].keep(result(), provider="openai", model="m") is not None
     assert callers.answered == ["Because."] * 2
+
+
+async def test_what_another_provider_answered_is_shared_and_not_kept(
+    callers: Callers, memory_cache: ResponseCache, plan: Plan, result: Result
+) -> None:
+    """Those who wait would get no other one; who asks later may find the first provider in good health."""
+    async with anyio.create_task_group() as tasks:
+        await callers.start(tasks, 2)
+        assert await callers.asking[0].keep(result(), provider="azure", model="m") == "azure stood in for openai"
+    assert callers.answered == ["Because."]
+    assert (await memory_cache.begin(plan(memory_cache)())).answer is None
 
 
 async def test_who_stops_waiting_harms_nobody(callers: Callers, result: Result) -> None:
@@ -126,7 +137,7 @@ async def test_who_stops_waiting_harms_nobody(callers: Callers, result: Result) 
             cancelled.cancel_scope.cancel()
         await callers.start(tasks, 2)
         assert len(callers.asking) == 1
-        await callers.asking[0].keep(result(), provider="p", model="m")
+        await callers.asking[0].keep(result(), provider="openai", model="m")
     assert callers.answered == ["Because."] * 2
 
 
@@ -141,7 +152,7 @@ async def test_who_is_cancelled_while_taking_over_passes_it_on(callers: Callers,
             cancelled.cancel_scope.cancel()
         await anyio.wait_all_tasks_blocked()
         assert len(callers.asking) >= 2
-        await callers.asking[-1].keep(result(), provider="p", model="m")
+        await callers.asking[-1].keep(result(), provider="openai", model="m")
 
 
 async def test_who_has_waited_long_enough_asks_for_itself(plan: Plan, result: Result) -> None:
@@ -151,8 +162,8 @@ async def test_who_has_waited_long_enough_asks_for_itself(plan: Plan, result: Re
     leader = await cache.begin(planned)
     other = await cache.begin(planned)
     assert (other.answer, other.outcome) == (None, "miss")
-    assert await other.keep(result("quick"), provider="p", model="m") is None
-    assert await leader.keep(result("slow"), provider="p", model="m") is None
+    assert await other.keep(result("quick"), provider="openai", model="m") is None
+    assert await leader.keep(result("slow"), provider="openai", model="m") is None
     hit = await cache.begin(planned)
     assert hit.answer is not None
     assert hit.answer.result.text == "slow"
@@ -171,7 +182,7 @@ async def test_who_wants_a_younger_answer_asks_for_itself(
     """What another call found in the cache may be too old for this one."""
     planned = plan(memory_cache)
     async with await memory_cache.begin(planned()) as turn:
-        await turn.keep(result(), provider="p", model="m")
+        await turn.keep(result(), provider="openai", model="m")
     clock.now += 100
     async with await memory_cache.begin(planned(ttl=50)) as turn:
         assert turn.answer is None
@@ -201,7 +212,7 @@ async def test_threads_with_event_loops_of_their_own(memory_cache: ResponseCache
     for thread in threads:
         thread.start()
     await to_thread.run_sync(waiting.wait)
-    await leader.keep(result(), provider="p", model="m")
+    await leader.keep(result(), provider="openai", model="m")
     for thread in threads:
         await to_thread.run_sync(thread.join)
     assert answers == ["Because."] * 2

@@ -22,6 +22,7 @@ class CachePlan:
 
     Attributes:
         key: where its answer is or will be; None when the cache has no part in it.
+        provider: who is asked first; None when nobody can be.
         reason: why it has none, in words.
         mode: as the call said, else `use`.
         opted_in: whether the call itself said that it wants the cache.
@@ -29,6 +30,7 @@ class CachePlan:
     """
 
     key: str | None
+    provider: str | None = None
     reason: str | None = None
     mode: CacheMode = "use"
     opted_in: bool = False

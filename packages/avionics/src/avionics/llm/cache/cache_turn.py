@@ -51,23 +51,21 @@ class CacheTurn:
     ) -> str | None:
         """Keep the answer that was asked for, and give it to those who wait; arguments as in `CachedAnswer`.
 
-        Gives the reason, in words, when it is not kept.
+        What another provider answered, because the first one could not, is given to those who wait, and not kept: the
+        next call shall have the first one's answer again. Gives the reason, in words, when it is not kept.
         """
-        kept, key = self._kept, self._plan.key
+        kept, key, ttl = self._kept, self._plan.key, self._plan.ttl
         if kept is None or key is None:
             return self._plan.reason or "the answer is kept already"
         reason = answer_obstacle(result, opted_in=self._plan.opted_in)
         if reason is not None:
             self._end(lambda flights: flights.disband(key))
             return reason
-        answer = kept.stamped(
-            CachedAnswer(
-                result=result, provider=provider, model=model, pieces=pieces, cost_usd=cost_usd, created_at=0.0
-            ),
-            self._plan.ttl,
-        )
+        answer = kept.stamped(result, ttl, provider=provider, model=model, pieces=pieces, cost_usd=cost_usd)
         try:
-            return await kept.write(key, answer, self._plan.ttl)
+            if provider != self._plan.provider:
+                return f"{provider} stood in for {self._plan.provider}"
+            return await kept.write(key, answer, ttl)
         finally:
             self._end(lambda flights: flights.share(key, answer))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 
+from airframe.types import InferenceResult
 from avionics.llm.cache.cached_answer import CachedAnswer, UnreadableEntryError, decode_answer, encode_answer
 from avionics.llm.cache.guarded_store import GuardedStore
 
@@ -19,10 +20,27 @@ class KeptAnswers:
         self._max_bytes = max_bytes
         self._clock = clock
 
-    def stamped(self, answer: CachedAnswer, ttl: float | None) -> CachedAnswer:
+    def stamped(
+        self,
+        result: InferenceResult,
+        ttl: float | None,
+        *,
+        provider: str,
+        model: str | None,
+        pieces: Sequence[str],
+        cost_usd: Decimal | None,
+    ) -> CachedAnswer:
         """The answer, as given now."""
         now = self._clock()
-        return replace(answer, created_at=now, expires_at=None if ttl is None else now + ttl)
+        return CachedAnswer(
+            result=result,
+            provider=provider,
+            model=model,
+            pieces=pieces,
+            cost_usd=cost_usd,
+            created_at=now,
+            expires_at=None if ttl is None else now + ttl,
+        )
 
     def is_fresh(self, answer: CachedAnswer, ttl: float | None) -> bool:
         """Whether it is young enough for who kept it and for who wants it."""

@@ -89,7 +89,11 @@ class ResponseCache:
         """
         opted_in = mode is not None and mode != "bypass"
         plan = CachePlan(
-            key=None, mode=mode or "use", opted_in=opted_in, ttl=self._settings.ttl if ttl is None else ttl
+            provider=provider,
+            key=None,
+            mode=mode or "use",
+            opted_in=opted_in,
+            ttl=self._settings.ttl if ttl is None else ttl,
         )
         if not self:
             return replace(plan, reason="the cache is off: cache.backend names none")
