@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from typing_extensions import override
 
 from airframe.endpoints import EndpointSpec
-from airframe.testing import Answer, ScriptedAdapter, Step
 from airframe.testing.clock import Timer
 from airframe.types import InferenceRequest, ModelInfo, Usage
 from avionics.llm.provider import LLMProvider
 from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens
 from avionics.settings import LLMConfig, Settings
+
+if TYPE_CHECKING:
+    from airframe.testing import Answer, Step
 
 __all__ = ["MockProvider"]
 
@@ -40,6 +42,8 @@ class MockProvider(LLMProvider):
         config: LLMConfig | None = None,
         clock: Timer | None = None,
     ) -> None:
+        from airframe.testing import ScriptedAdapter  # for those who use it: it brings servers and cassettes along
+
         self.script = ScriptedAdapter(
             repeat(_echo) if script is None else script, models=[ModelInfo(id=default_model or _MODEL)], clock=clock
         )
@@ -59,6 +63,8 @@ class MockProvider(LLMProvider):
 
 
 def _echo(request: InferenceRequest) -> Answer:
+    from airframe.testing import Answer
+
     text = request.messages[-1].text
     words = text.split(" ")
     tokens = estimate_tokens(text)
