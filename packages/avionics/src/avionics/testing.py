@@ -29,6 +29,7 @@ from airframe.types import InferenceRequest
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.gateway import LLMGateway
 from avionics.llm.limits import Limiter
+from avionics.llm.middleware import Middleware
 from avionics.llm.prices import PriceTable
 from avionics.llm.providers import MockProvider
 from avionics.llm.quota import ResourceCallback
@@ -94,6 +95,7 @@ class ScriptedGateway(LLMGateway):
         clock: on which the delays of scripts pass, cooldowns and limits as well; by default delays take no time.
         prices: rows that win over the real prices, and cannot change when vendors change theirs.
         quota: asked before each call, and told after it.
+        middleware: stands around each call, outermost first.
         scripts: the script of each provider, under its name; the first one is asked first, the others are fallbacks.
     """
 
@@ -105,6 +107,7 @@ class ScriptedGateway(LLMGateway):
         clock: Timer | None = None,
         prices: Sequence[PriceRow] = (),
         quota: ResourceCallback | None = None,
+        middleware: Sequence[Middleware] = (),
         **scripts: Iterable[Step],
     ) -> None:
         self.scripted = {
@@ -120,6 +123,7 @@ class ScriptedGateway(LLMGateway):
             observers=[self.recorder],
             providers=self.scripted,
             resource_callback=quota,
+            middleware=middleware,
             cost_calculator=CostCalculator(PriceTable(prices)),
             clock=time.monotonic if clock is None else lambda: clock.now,
             limiter=None if clock is None else Limiter.from_settings(settings, clock=lambda: clock.now),

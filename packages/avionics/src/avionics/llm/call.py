@@ -71,6 +71,8 @@ class Call:
         self._variant = variant
         self._streamed = streamed
         self._observer = observer
+        self._prices = prices
+        self._faults = faults
         self._attempts: list[OpenAttempt] = []
         self._finished = False
         self._started = time.perf_counter()
@@ -118,6 +120,24 @@ class Call:
         self._finish("success", provider=kept.provider, deployment=deployment, result=result, saved_usd=saved)
         return self._response(
             result, kept.provider, kept.model or self.request.model, deployment=deployment, saved_usd=saved
+        )
+
+    def given(self, result: InferenceResult, by: str) -> LLMResponse:
+        """The answer of somebody who is no backend, for a call that asked nobody. It is on no record."""
+        return self._response(result, by, result.model)
+
+    def again(self) -> Call:
+        """Another call like this one, with books of its own."""
+        return Call(
+            self.request,
+            caller=self.caller,
+            route=self._route,
+            config_hash=self._config_hash,
+            variant=self._variant,
+            streamed=self._streamed,
+            observer=self._observer,
+            prices=self._prices,
+            faults=self._faults,
         )
 
     def fail(self, failures: Sequence[AvionicsError]) -> AvionicsError:
@@ -220,11 +240,11 @@ class Call:
         )
 
     def _cost(self) -> Decimal | None:
-        """What was paid; a hit is free."""
-        return Decimal(0) if self.cache == "hit" else self.ledger.cost()
+        """What was paid. Who asked nobody has paid nothing."""
+        return self.ledger.cost() if self._attempts else Decimal(0)
 
     def _cost_range(self) -> tuple[Decimal | None, Decimal | None]:
-        return (Decimal(0), Decimal(0)) if self.cache == "hit" else self.ledger.cost_range()
+        return self.ledger.cost_range() if self._attempts else (Decimal(0), Decimal(0))
 
     def _response(self, result: InferenceResult, provider: str, model: str | None, **metadata: object) -> LLMResponse:
         usage = self.ledger.usage() or Usage()

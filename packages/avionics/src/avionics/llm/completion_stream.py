@@ -7,14 +7,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from avionics.llm.conductor import Conductor, Order
+from avionics.llm.extended_calls import ExtendedAnswer, ExtendedCalls
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.live_answer import LiveAnswer
+from avionics.llm.order import Order
 from avionics.llm.responses import LLMResponse, StreamingChunk
 
 __all__ = ["CompletionStream", "StreamingCallback"]
 
-_Answer: TypeAlias = LiveAnswer | KeptAnswer
+_Answer: TypeAlias = LiveAnswer | KeptAnswer | ExtendedAnswer
 StreamingCallback: TypeAlias = Callable[[StreamingChunk], None]
 
 
@@ -34,10 +35,10 @@ class CompletionStream:
     it early is noticed when the stream is collected, so prefer the context manager.
     """
 
-    def __init__(self, order: Order, conductor: Conductor, *, deliver: StreamingCallback | None) -> None:
+    def __init__(self, order: Order, calls: ExtendedCalls, *, deliver: StreamingCallback | None) -> None:
         self._call = order.call
         self._order = order
-        self._conductor = conductor
+        self._calls = calls
         self._deliver = deliver
         self._answer: _Answer | None = None
         self._response: LLMResponse | None = None
@@ -87,7 +88,7 @@ class CompletionStream:
     async def _open(self) -> _Answer:
         """Up to here deployments may be exchanged."""
         self._begun = True
-        self._answer = answer = await self._conductor.streamed(self._order)
+        self._answer = answer = await self._calls.streamed(self._order)
         self._call.first_event()
         return answer
 

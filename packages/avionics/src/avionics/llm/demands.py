@@ -11,8 +11,9 @@ from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
 from avionics.llm.limits import Demand
 from avionics.llm.provider import LLMProvider
+from avionics.llm.requests import estimate_prompt_tokens
 from avionics.llm.routing import Deployment
-from avionics.llm.usage_estimate import most_tokens
+from avionics.llm.usage_estimate import prompt_bounds
 
 __all__ = ["Demands"]
 
@@ -34,7 +35,8 @@ class Demands:
         spec = provider.spec(request.model)
         model = spec.name if spec else request.model
         longest = request.max_tokens or min(_LONG_ANSWER, (spec.max_output if spec else None) or _LONG_ANSWER)
-        tokens = most_tokens(request)
+        _, most = prompt_bounds(request)
+        tokens = estimate_prompt_tokens(request) if most is None else most
         return Demand(
             provider=provider.name,
             model=model,

@@ -19,18 +19,23 @@ from airframe.errors import InvalidRequestError
 from avionics.errors import ConfigurationError, llm_error
 from avionics.llm.admission import Admission
 from avionics.llm.cache import ResponseCache
+from avionics.llm.cached_calls import CachedCalls
 from avionics.llm.call import Call
 from avionics.llm.call_options import CallOptions, caller_of, request_of
 from avionics.llm.completion_stream import CompletionStream, StreamingCallback
-from avionics.llm.conductor import Conductor, Order
+from avionics.llm.conductor import Conductor
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.default_observers import default_observers
 from avionics.llm.demands import Demands
 from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
+from avionics.llm.explanation import Explainer, Explanation
+from avionics.llm.extended_calls import ExtendedCalls
 from avionics.llm.limits import Limiter, LimitState
+from avionics.llm.middleware import Middleware, MiddlewareChain
 from avionics.llm.nodes import InferenceEndpointsProtocol, node_pool
 from avionics.llm.observation import FaultLog, ObserverGroup
+from avionics.llm.order import Order
 from avionics.llm.planning import Planner
 from avionics.llm.provider import LLMProvider
 from avionics.llm.quota import QuotaGate, ResourceCallback
@@ -62,6 +67,7 @@ class LLMGateway:
         clock: gives seconds, for cooldowns; tests and simulations bring their own.
         limiter: holds calls to rates and budgets; gateways may share one, and closing it is its owner's business. None
             is one of this gateway's own, as the settings say.
+        middleware: stands around every call, outermost first; see `avionics.llm.middleware`.
         nodes: inference nodes, asked first in distributed mode (`routing.mode`); None is those of the settings.
 
     Raises `ConfigurationError` when the first provider cannot be made, `UnsupportedProviderError` for any unknown
@@ -81,6 +87,7 @@ class LLMGateway:
         clock: Callable[[], float] = time.monotonic,
         nodes: InferenceEndpointsProtocol | None = None,
         limiter: Limiter | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         if isinstance(fallback_providers, str):
             raise ConfigurationError("fallback_providers must be a sequence of names, got str; wrap it in a list")
@@ -117,7 +124,10 @@ class LLMGateway:
         )
         dispatcher = Dispatcher(self._deployments, admission, self._logger)
         self._cache = ResponseCache.from_settings(settings, faults=self._faults)
-        self._conductor = Conductor(planner, self._deployments, dispatcher, admission, self._quota, self._cache)
+        cached = CachedCalls(self._cache, self._deployments)
+        conductor = Conductor(planner, dispatcher, admission, self._quota, cached)
+        self._calls = ExtendedCalls(conductor, MiddlewareChain(middleware, faults=self._faults))
+        self._explainer = Explainer(planner, self._deployments, board, self._prices, self._limiter, cached)
 
     async def complete(
         self,
@@ -139,7 +149,7 @@ class LLMGateway:
         nobody could be asked, `QuotaExceededError` when the resource callback refused, and `LLMInvalidRequestError`
         that names the field for what nobody could be asked.
         """
-        return await self._conductor.whole(self._order(prompt, system, agent_name, options, streamed=False))
+        return await self._calls.whole(self._order(prompt, system, agent_name, options, streamed=False))
 
     def complete_stream(
         self,
@@ -153,7 +163,22 @@ class LLMGateway:
         Raises `LLMInvalidRequestError` at once, everything else while iterating.
         """
         order = self._order(prompt, system, agent_name, options, streamed=True)
-        return CompletionStream(order, self._conductor, deliver=self._tell_chunk if self._streaming_callback else None)
+        return CompletionStream(order, self._calls, deliver=self._tell_chunk if self._streaming_callback else None)
+
+    def explain(
+        self,
+        prompt: str | None = None,
+        system: str | None = None,
+        agent_name: str | None = None,
+        *,
+        stream: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Explanation:
+        """What would become of a call, or of a `stream`, with these arguments. Nothing is sent, and nothing changes.
+
+        Raises `LLMInvalidRequestError` as `complete` does.
+        """
+        return self._explainer.explain(self._order(prompt, system, agent_name, options, streamed=stream), stream=stream)
 
     def set_resource_callback(self, callback: ResourceCallback | None) -> None:
         """Exchange the resource callback; None asks nobody."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count
 
 import anyio
 
@@ -52,13 +51,22 @@ class Planner:
         self._clock = clock
         self._nodes = nodes
         self._draw = draw or random.Random()  # noqa: S311 - it balances load
-        self._turns = count()
+        self._turn = 0
 
-    def plan(self, route: Route, request: InferenceRequest, caller: Caller) -> RoutePlan:
-        """The plan as things stand. Nothing is sent."""
+    def plan(self, route: Route, request: InferenceRequest, caller: Caller, *, peek: bool = False) -> RoutePlan:
+        """The plan as things stand. Nothing is sent. To `peek` leaves the next call the plan that it would have had."""
+        state = self._draw.getstate() if peek else None
+        made = self._plan(route, request, caller)
+        if state is None:
+            self._turn += 1
+        else:
+            self._draw.setstate(state)
+        return made if self._nodes is None else self._with_nodes(self._nodes, made, request, caller)
+
+    def _plan(self, route: Route, request: InferenceRequest, caller: Caller) -> RoutePlan:
         needs = Needs.of(request)
         alone = len(route.tiers) == 1 and len(route.tiers[0].deployments) == 1
-        made = plan(
+        return plan(
             route,
             needs,
             _circumstances(route, request, caller),
@@ -67,10 +75,9 @@ class Planner:
             healths={} if alone else self._board.snapshot(),
             costs=self._costs(route, needs),
             draw=self._draw,
-            turn=next(self._turns),
+            turn=self._turn,
             now=self._clock(),
         )
-        return made if self._nodes is None else self._with_nodes(self._nodes, made, request, caller)
 
     def _with_nodes(self, nodes: NodePool, made: RoutePlan, request: InferenceRequest, caller: Caller) -> RoutePlan:
         """The same with the nodes that may be asked before everybody else."""

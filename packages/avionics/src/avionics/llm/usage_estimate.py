@@ -26,7 +26,7 @@ from airframe.types import (
 from avionics.llm.records import UsageSource
 from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens, message_text, utf8_length
 
-__all__ = ["Consumption", "broken_consumption", "may_be_billed", "most_tokens", "whole_consumption"]
+__all__ = ["Consumption", "broken_consumption", "may_be_billed", "prompt_bounds", "whole_consumption"]
 
 _BYTES_OF_SHORT_TOKENS, _BYTES_OF_LONG_TOKENS = 1.5, 8
 _TEMPLATE_TOKENS = 32
@@ -75,7 +75,7 @@ def broken_consumption(
     likely_answer = max(pieces, estimate_tokens(said))
     if usage.input_tokens is not None and (usage.output_tokens or 0) >= max(likely_answer, 1):
         return whole_consumption(answer)
-    least, most = _prompt_bounds(request)
+    least, most = prompt_bounds(request)
     low = likely = high = usage
     if usage.input_tokens is None:  # at best all of the prompt was in a cache, at worst it was put there
         low = replace(usage, input_tokens=least, cache_read_tokens=least)
@@ -93,12 +93,6 @@ def broken_consumption(
     )
 
 
-def most_tokens(request: InferenceRequest) -> int:
-    """The most tokens that the prompt may be; our estimate of its texts where it holds more than text."""
-    _, most = _prompt_bounds(request)
-    return estimate_prompt_tokens(request) if most is None else most
-
-
 def may_be_billed(category: ErrorCategory | None, status: int | None, phase: Phase | None) -> bool:
     """Whether a backend may have worked on a request that it neither answered nor refused."""
     if status is not None and status >= 300:
@@ -106,7 +100,7 @@ def may_be_billed(category: ErrorCategory | None, status: int | None, phase: Pha
     return category is ErrorCategory.CANCELLED or (category in _CUT_OFF and (status is not None or phase in _UNDER_WAY))
 
 
-def _prompt_bounds(request: InferenceRequest) -> tuple[int, int | None]:
+def prompt_bounds(request: InferenceRequest) -> tuple[int, int | None]:
     """The fewest and the most tokens that the prompt may be; None where it holds what is not text."""
     texts = list(map(message_text, request.messages))
     if _has_unbounded_parts(request):
