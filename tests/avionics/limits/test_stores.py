@@ -118,15 +118,11 @@ def test_unused_units_come_back_within_the_minute(store: Store, clock: Clock) ->
     ticket = granted(store, rate(60))
     clock.now += 10
     store.settle(ticket, [20])
-    granted(store, rate(50))
-    late = granted(store, rate(0))
-    clock.now += 60
-    whole = granted(store, rate(60))
-    store.settle(late, [0])
+    long = granted(store, rate(50))
     refused(store, rate())
     clock.now += 60
-    store.settle(whole, [0])
     granted(store, rate(60))
+    store.settle(long, [0])
     refused(store, rate())
 
 

@@ -168,6 +168,25 @@ async def test_those_who_wait_elsewhere_are_passed(make_limits: MakeLimits, dema
         await callers.held["busy"].release()
 
 
+async def test_who_begins_to_wait_elsewhere_is_passed(make_limits: MakeLimits, demand: MakeDemand) -> None:
+    """One that waits for a tenant and a provider is in nobody's way at the tenant's any more, once there is room."""
+    rates = [{"tenant": "*", "concurrency": 1}, {"provider": "*", "concurrency": 1}]
+    callers = Callers(Limiter(make_limits(rates=rates), clock=lambda: NOON + anyio.current_time()))
+    await callers.call("tenant", demand(tenant="a", provider="p"))
+    await callers.call("provider", demand(tenant="b", provider="q"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(callers.call, "both", demand(tenant="a", provider="q"))
+        await settled()
+        tasks.start_soon(callers.call, "behind", demand(tenant="a", provider="r"))
+        await settled()
+        await callers.held["tenant"].release()
+        await settled()
+        assert callers.names == ["tenant", "provider", "behind"]
+        await callers.held["behind"].release()
+        await callers.held["provider"].release()
+    assert callers.came[-1] == ("both", 0)
+
+
 async def test_the_line_is_bounded(limited: Limited, demand: MakeDemand) -> None:
     """One call too many fails at once, and says so."""
     callers = Callers(limited(concurrency=1, max_queue=2))
