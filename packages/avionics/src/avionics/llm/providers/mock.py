@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 from typing_extensions import override
 
 from airframe.endpoints import EndpointSpec
-from airframe.testing.clock import Timer
 from airframe.types import InferenceRequest, ModelInfo, Usage
 from avionics.llm.provider import LLMProvider
 from avionics.llm.requests import estimate_prompt_tokens, estimate_tokens
@@ -17,6 +16,7 @@ from avionics.settings import LLMConfig, Settings
 
 if TYPE_CHECKING:
     from airframe.testing import Answer, Step
+    from airframe.testing.clock import Timer
 
 __all__ = ["MockProvider"]
 
