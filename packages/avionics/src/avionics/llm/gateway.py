@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
@@ -27,6 +28,7 @@ from avionics.llm.conductor import Conductor
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.default_observers import default_observers
 from avionics.llm.demands import Demands
+from avionics.llm.deployment_stats import DeploymentStats
 from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
 from avionics.llm.explanation import Explainer, Explanation
@@ -110,7 +112,7 @@ class LLMGateway:
         self._told = tuple(default_observers(settings) if observers is None else observers)
         self._observer = ObserverGroup([self._quota, self._stats, *self._told], self._faults)
         self._prices = cost_calculator or CostCalculator.from_settings(settings)
-        board = HealthBoard(HealthPolicy.from_settings(settings.routing.health), clock=clock)
+        self._board = board = HealthBoard(HealthPolicy.from_settings(settings.routing.health), clock=clock)
         planner = Planner(self._deployments, board, self._prices, clock=clock, nodes=pool)
         self._own_limiter = limiter is None
         self._limiter = Limiter.from_settings(settings, logger=self._logger) if limiter is None else limiter
@@ -189,8 +191,10 @@ class LLMGateway:
         self._streaming_callback = callback
 
     def get_stats(self) -> GatewayStats:
-        """What went through so far."""
-        return self._stats.snapshot()
+        """What went through so far, and how the deployments are now."""
+        stats = self._stats.snapshot()
+        watched = {name: self._watched(each) for name, each in stats.deployments.items()}
+        return replace(stats, deployments=watched)
 
     def limits(self) -> Sequence[LimitState]:
         """How the limits stand under which calls were made so far. Nobody is asked: see `Limiter.state`."""
@@ -246,6 +250,16 @@ class LLMGateway:
             priority=options.get("priority", 0),
             cache=options.get("cache"),
             cache_ttl=options.get("cache_ttl"),
+        )
+
+    def _watched(self, stats: DeploymentStats) -> DeploymentStats:
+        health = self._board.health(stats.name)
+        ends = health.cooldown_until
+        return replace(
+            stats,
+            breaker=self._board.state(stats.name),
+            opens_in=None if ends is None else max(ends - self._board.clock(), 0.0),
+            in_flight=health.in_flight,
         )
 
     def _tell_chunk(self, chunk: StreamingChunk) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from avionics.llm.deployment_stats import DeploymentStats, DeploymentTally
 from avionics.llm.records import AttemptFinished, CallFinished, CallObservation, CallStarted
 
 __all__ = ["GatewayStats", "StatsObserver"]
@@ -18,6 +19,8 @@ class GatewayStats:
     """Sums. `calls` counts those that have ended, and is the sum of the four outcomes after it.
 
     `cost_usd` is the sum of the known costs; `calls_without_cost` says how many calls used tokens at an unknown price.
+    `cache_hits` were answered by the response cache, which saved `saved_usd`. `deployments` has each one that was asked,
+    by name.
     """
 
     calls: int = 0
@@ -33,6 +36,9 @@ class GatewayStats:
     cost_usd: Decimal = Decimal(0)
     calls_without_cost: int = 0
     answers_by_provider: Mapping[str, int] = field(default_factory=dict[str, int])
+    cache_hits: int = 0
+    saved_usd: Decimal = Decimal(0)
+    deployments: Mapping[str, DeploymentStats] = field(default_factory=dict[str, DeploymentStats])
 
 
 class StatsObserver:
@@ -44,7 +50,9 @@ class StatsObserver:
         self._reasons: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
         self._prompt_tokens = self._completion_tokens = self._without_cost = 0
-        self._cost = Decimal(0)
+        self._cost = self._saved = Decimal(0)
+        self._hits = 0
+        self._tallies: dict[str, DeploymentTally] = {}
 
     def snapshot(self) -> GatewayStats:
         """The sums now."""
@@ -63,6 +71,9 @@ class StatsObserver:
                 cost_usd=self._cost,
                 calls_without_cost=self._without_cost,
                 answers_by_provider=dict(self._answers),
+                cache_hits=self._hits,
+                saved_usd=self._saved,
+                deployments={name: tally.stats() for name, tally in self._tallies.items()},
             )
 
     def call_started(self, _call: CallStarted) -> CallObservation:
@@ -79,6 +90,12 @@ class StatsObserver:
             self._outcomes[end.outcome] += 1
             for attempt in end.attempts:
                 self._reasons[attempt.reason] += 1
+                name = attempt.deployment or attempt.provider
+                if name not in self._tallies:
+                    self._tallies[name] = DeploymentTally(name)
+                self._tallies[name].count(attempt)
+            self._hits += end.cache == "hit"
+            self._saved += end.saved_usd or 0
             if end.outcome == "success" and end.provider:
                 self._answers[end.provider] += 1
             if usage is not None:
