@@ -60,7 +60,7 @@ class Situation:
 
 def families(deployments: Sequence[Deployment]) -> tuple[Family, ...]:
     """The deployments of a tier, each with the backups that follow it."""
-    groups = list[list[Deployment]]()
+    groups: list[list[Deployment]] = []
     for deployment in deployments:
         if deployment.backup is None or not groups:
             groups.append([])

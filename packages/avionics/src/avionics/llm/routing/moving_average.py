@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 __all__ = ["MovingAverage"]
@@ -30,9 +30,9 @@ class MovingAverage:
     def with_sample(self, sample: float, now: float) -> Self:
         """The average with one more sample."""
         if self.value is None or (self.peaks and sample >= self.value):
-            return replace(self, value=sample, at=now)
+            return type(self)(value=sample, at=now, peaks=self.peaks)
         kept = self._kept(now)
-        return replace(self, value=self.value * kept + sample * (1 - kept), at=now)
+        return type(self)(value=self.value * kept + sample * (1 - kept), at=now, peaks=self.peaks)
 
     def faded(self, now: float) -> float | None:
         """The average, the smaller the longer nobody has asked: what was slow once is tried again."""

@@ -31,7 +31,8 @@ class Needs:
     @classmethod
     def of(cls, request: InferenceRequest) -> Self:
         """What this request needs. Pure."""
-        kinds = {kind for message in request.messages for kind in _kinds(message.parts)}
+        contents = (message.content for message in request.messages)
+        kinds = {kind for content in contents if not isinstance(content, str) for kind in _kinds(content)}
         return cls(
             vision=ImagePart in kinds,
             audio=AudioPart in kinds,

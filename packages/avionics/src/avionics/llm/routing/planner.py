@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -148,11 +148,13 @@ class _Chain:
 
 
 def _judged(tiers: Iterable[Tier], situation: Situation, unfit: Callable[[Deployment], str | None]) -> _Chain:
-    candidates, excluded, resting = list[Deployment](), list[Exclusion](), list[tuple[Deployment, Rest]]()
+    candidates: list[Deployment] = []
+    excluded: list[Exclusion] = []
+    resting: list[tuple[Deployment, Rest]] = []
     for tier in tiers:
-        able = list[Family]()
+        able: list[Family] = []
         for family in families(tier.deployments):
-            members = list[Deployment]()
+            members: list[Deployment] = []
             for deployment in family.members:
                 if reason := unfit(deployment):
                     excluded.append(Exclusion(deployment=deployment, reason=reason))
@@ -161,6 +163,6 @@ def _judged(tiers: Iterable[Tier], situation: Situation, unfit: Callable[[Deploy
                 else:
                     members.append(deployment)
             if members:
-                able.append(replace(family, members=tuple(members)))
+                able.append(Family(family.primary, tuple(members)))
         candidates += ordered(able, tier.balancing, situation)
     return _Chain(tuple(candidates), tuple(excluded), tuple(resting))
