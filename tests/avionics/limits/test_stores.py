@@ -177,9 +177,11 @@ def test_a_lease_is_renewed(pair: tuple[Store, Store], clock: Clock) -> None:
     clock.now += LEASE - 1
     left.renew([kept.holder])
     clock.now += 2
-    _ticket = granted(right, SLOT)
+    taken = granted(right, SLOT)
     refused(right, SLOT)
     left.renew([lost.holder])
+    right.settle(taken, [1])
+    _ticket = granted(right, SLOT)
     clock.now += LEASE - 3
     refused(right, SLOT)
 
