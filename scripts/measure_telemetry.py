@@ -3,17 +3,18 @@
     python scripts/measure_telemetry.py [--calls 2000] [--rounds 7]
 
 Calls go through a gateway to a scripted provider, which takes no time of its own. The variants take turns, and of each
-the best round counts, because other programs only ever add to a time. "path" is the thread that makes the calls;
-"process" is everything, the threads that export included, until all is exported.
+the best stretch of calls counts, because other programs only ever add to a time. "path" is the thread that makes the
+calls; "process" is everything, the threads that export included, until all is exported.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import set_span_in_context
 from typing_extensions import override
 
 from airframe.testing import Answer
@@ -32,9 +34,13 @@ from avionics.llm.providers import MockProvider
 from avionics.llm.records import CallObserver
 from avionics.settings import Settings
 from avionics.telemetry import CallLogger, OpenTelemetryObserver, Telemetry, setup
+from avionics.testing import RecordingObserver
 
 SHORT, LONG = 8, 512
 """Events of a stream."""
+
+STRETCH = 20
+"""Calls that are timed at once."""
 
 
 class Forgetful(SpanExporter):
@@ -71,17 +77,75 @@ class Variant:
         provider = MockProvider(itertools.repeat(answer), name="openai", default_model="gpt-4.1-mini")
         settings = Settings(llm_provider="openai")
         gateway = LLMGateway(settings, (), observers=self._observers, providers={"openai": provider})
-        path, process = time.thread_time(), time.process_time()
-        for _ in range(calls):
-            if streamed:
-                async for _ in gateway.complete_stream("Why?", agent_name="planner"):
-                    pass
-            else:
-                await gateway.complete("Why?", agent_name="planner")
-        path = time.thread_time() - path
+        path, process = math.inf, time.process_time()
+        for _ in range(0, calls, STRETCH):
+            began = time.thread_time()
+            for _ in range(STRETCH):
+                if streamed:
+                    async for _ in gateway.complete_stream("Why?", agent_name="planner"):
+                        pass
+                else:
+                    await gateway.complete("Why?", agent_name="planner")
+            path = min(path, (time.thread_time() - began) / STRETCH)
         if self._telemetry:
             self._telemetry.flush()
-        return path / calls, (time.process_time() - process) / calls
+        return path, (time.process_time() - process) / calls
+
+    async def measure_directly(self) -> float:
+        """CPU seconds of the observers alone for one whole answer."""
+        recorder = RecordingObserver()
+        provider = MockProvider([answer_of(1)], name="openai", default_model="gpt-4.1-mini")
+        gateway = LLMGateway(Settings(llm_provider="openai"), (), observers=[recorder], providers={"openai": provider})
+        await gateway.complete("Why?", agent_name="planner")
+        (call,), end = recorder.started, recorder.end
+
+        def tell() -> None:
+            for observer in self._observers:
+                observation = observer.call_started(call)
+                observation.attempt_finished(end.attempts[0])
+                observation.call_finished(end)
+
+        return best_of(tell)
+
+
+def best_of(action: Callable[[], None]) -> float:
+    """CPU seconds of this thread."""
+    best = math.inf
+    for _ in range(200):
+        began = time.thread_time()
+        for _ in range(STRETCH):
+            action()
+        best = min(best, (time.thread_time() - began) / STRETCH)
+    return best
+
+
+def measure_bare_sdk(stack: ExitStack) -> float:
+    """What the SDK takes by itself for as many spans, attributes and measurements as there are of a whole answer."""
+    tracers, meters = forgetful_sdk(stack)
+    tracer, meter = tracers.get_tracer("bare"), meters.get_meter("bare")
+    histogram, counter = meter.create_histogram("histogram"), meter.create_counter("counter")
+    attributes = {f"a.name.of.{number}": "a value" for number in range(14)}
+    few = dict(itertools.islice(attributes.items(), 6))
+
+    def tell() -> None:
+        call = tracer.start_span("call", attributes=few)
+        context = set_span_in_context(call)
+        tracer.start_span("attempt", context=context, attributes=attributes).end()
+        for _ in range(3):
+            histogram.record(1, few, context)
+        counter.add(1, few, context)
+        call.set_attributes(attributes)
+        call.end()
+
+    return best_of(tell)
+
+
+def forgetful_sdk(stack: ExitStack) -> tuple[TracerProvider, MeterProvider]:
+    """One that exports to nobody."""
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(BatchSpanProcessor(Forgetful()))
+    stack.callback(tracers.shutdown)
+    return tracers, MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
 
 
 def main() -> None:
@@ -95,11 +159,15 @@ def main() -> None:
             for kind, answer, calls in (
                 ("whole", answer_of(1), options.calls),
                 (f"stream of {SHORT}", answer_of(SHORT), options.calls // 4),
-                (f"stream of {LONG}", answer_of(LONG), options.calls // 40),
+                (f"stream of {LONG}", answer_of(LONG), options.calls // 20),
             ):
                 for variant in variants.values():
-                    variant.measure(kind, answer, max(calls, 10))
-    show(variants)
+                    variant.measure(kind, answer, -(-calls // STRETCH) * STRETCH)
+        show(variants)
+        print("the observer alone, told of a whole answer:")
+        for name, variant in variants.items():
+            print(f"{name:24}{anyio.run(variant.measure_directly) * 1e6:12.1f}")
+        print(f"{'bare SDK':24}{measure_bare_sdk(stack) * 1e6:12.1f}")
 
 
 def answer_of(events: int) -> Answer:
@@ -115,9 +183,7 @@ def make_variants(folder: Path, stack: ExitStack) -> Mapping[str, Variant]:
         stack.callback(telemetry.shutdown)
         return Variant([telemetry.observer(), CallLogger()], telemetry)
 
-    tracers, meters = TracerProvider(shutdown_on_exit=False), MeterProvider([InMemoryMetricReader()])
-    tracers.add_span_processor(BatchSpanProcessor(Forgetful()))
-    stack.callback(tracers.shutdown)
+    tracers, meters = forgetful_sdk(stack)
     return {
         "off": Variant([]),
         "API only": Variant([OpenTelemetryObserver(), CallLogger()]),

@@ -78,5 +78,6 @@ async def test_lines_hold_nothing_that_was_said(caplog: pytest.LogCaptureFixture
 async def test_nothing_is_logged_that_nobody_listens_to(caplog: pytest.LogCaptureFixture) -> None:
     """By default a call leaves no line."""
     caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.NOTSET, "avionics.call")
     await gateway(Answer(text=ANSWER)).complete(PROMPT)
     assert caplog.records == []
