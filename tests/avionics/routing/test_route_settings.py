@@ -125,6 +125,8 @@ def test_a_mistake_is_told_with_its_remedy(settings: dict[str, Any], said: str) 
         ({"provider": "mock", "wieght": 1}, "wieght", "did you mean 'weight'?"),
         ({"provider": "mock", "when": {"between": [480, 1200]}}, "when.between.0", 'with quotes, such as "08:00"'),
         ({"provider": "mock", "when": {"between": ["8", "20:00"]}}, "when.between.0", 'with quotes, such as "08:00"'),
+        ({"provider": "mock", "when": {"between": ["08:00", "08:00"]}}, "when", "must not end when it begins"),
+        ({"provider": "mock", "when": {"min_input_tokens": 9, "max_input_tokens": 8}}, "when", "must not be smaller"),
         ({"provider": "mock", "when": {"timezone": "Mars/Olympus"}}, "when.timezone", "no such time zone"),
     ],
 )

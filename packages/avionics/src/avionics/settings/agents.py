@@ -32,7 +32,7 @@ class AgentSettings(LLMConfig, frozen=True):
 
     @model_validator(mode="after")
     def _check_route(self) -> Self:
-        if self.route is not None and not (self.provider is self.model is self.fallbacks is None):
+        if self.route is not None and self._says_whom():
             raise ValueError("a route says whom to ask; give either route, or provider, model and fallbacks")
         return self
 
@@ -44,7 +44,7 @@ class AgentSettings(LLMConfig, frozen=True):
         """
         if self.route is not None:
             return self.over(default)
-        if default.route is not None and self.provider is self.model is self.fallbacks is None:
+        if default.route is not None and not self._says_whom():
             return self.over(default).model_copy(update={"route": default.route})
         same_provider = self.provider is None or self.provider == default.provider
         return self.over(default).model_copy(
@@ -54,6 +54,9 @@ class AgentSettings(LLMConfig, frozen=True):
                 "fallbacks": default.fallbacks if self.fallbacks is None else self.fallbacks,
             }
         )
+
+    def _says_whom(self) -> bool:
+        return any(said is not None for said in (self.provider, self.model, self.fallbacks))
 
 
 class ModelSettings(LLMConfig, frozen=True):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import time
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -79,6 +79,15 @@ class ConditionSettings(Section, frozen=True):
     max_input_tokens: Count | None = None
     """Prompts at most so long, by our estimate."""
 
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.between is not None and self.between[0] == self.between[1]:
+            raise ValueError("between must not end when it begins; leave it out for the whole day")
+        least, most = self.min_input_tokens, self.max_input_tokens
+        if least is not None and most is not None and most < least:
+            raise ValueError("max_input_tokens must not be smaller than min_input_tokens")
+        return self
+
 
 class DeploymentSettings(LLMConfig, frozen=True):
     """Whom a route asks, and how: the parameters win over the agent's, and a call's own over them."""
@@ -95,7 +104,7 @@ class DeploymentSettings(LLMConfig, frozen=True):
 
 def _group(value: object) -> object:
     """A deployment alone is a group of one."""
-    return value if isinstance(value, (list, tuple)) else (value,)
+    return cast("object", value) if isinstance(value, (list, tuple)) else (value,)
 
 
 Group: TypeAlias = Annotated[
@@ -180,7 +189,7 @@ class HealthSettings(Section, frozen=True):
     """By what the time is multiplied each time that it was not well yet."""
 
     @model_validator(mode="after")
-    def _check_order(self) -> HealthSettings:
+    def _check_order(self) -> Self:
         if self.longest_cooldown < self.cooldown:
             raise ValueError("longest_cooldown must not be shorter than cooldown")
         return self
@@ -201,7 +210,7 @@ class ConcurrencySettings(Section, frozen=True):
     """For how long each."""
 
     @model_validator(mode="after")
-    def _check_order(self) -> ConcurrencySettings:
+    def _check_order(self) -> Self:
         if self.most < self.start:
             raise ValueError("most must not be smaller than start")
         return self
