@@ -69,6 +69,8 @@ async def test_a_store_that_hangs_is_left_alone(tmp_path: Path, make_limits: Mak
             await limiter.reserve(demand())
         other.execute("ROLLBACK")
     other.close()
+    _held = await limiter.reserve(demand())
+    await limiter.reserve(demand())
     await limiter.aclose()
 
 
