@@ -1,63 +1,131 @@
 """Pure transport adapters to LLM backends: what they say, truthfully."""
 
+from typing import TYPE_CHECKING
+
+from airframe._lazy_names import loader
 from airframe._version import __version__
-from airframe.adapters import (
-    Adapter,
-    AnthropicAdapter,
-    AzureOpenAIAdapter,
-    LlamaCppAdapter,
-    LlamaCppPythonAdapter,
-    LlamaServerAdapter,
-    LMStudioAdapter,
-    MLXAdapter,
-    OllamaAdapter,
-    OpenAIChatAdapter,
-    OpenAICompatibleAdapter,
-    OpenAIResponsesAdapter,
-    OpenRouterAdapter,
-    ProviderPreferences,
-)
-from airframe.endpoints import (
-    BackendKind,
-    CapacityHints,
-    EndpointSpec,
-    HealthReport,
-    HealthState,
-    Limits,
-    ServerLoad,
-    Timeouts,
-)
-from airframe.errors import (
-    AirframeError,
-    BackendError,
-    CallTimeoutError,
-    ConfigurationError,
-    ConnectionFailedError,
-    ErrorCategory,
-    InvalidRequestError,
-    LimitExceededError,
-    MalformedAnswerError,
-    ProtocolError,
-    TLSError,
-    TransportError,
-    TruncatedAnswerError,
-)
-from airframe.redaction import Secret
-from airframe.registry import adapter_factory, adapter_kinds, create_adapter, register_adapter
-from airframe.retry import RetryPolicy
-from airframe.stream import InferenceStream
-from airframe.types import (
-    FinishReason,
-    InferenceRequest,
-    InferenceResult,
-    JSONSchemaFormat,
-    Message,
-    StreamEvent,
-    StreamEventType,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+
+if TYPE_CHECKING:
+    from airframe.adapters import (
+        Adapter,
+        AnthropicAdapter,
+        AzureOpenAIAdapter,
+        LlamaCppAdapter,
+        LlamaCppPythonAdapter,
+        LlamaServerAdapter,
+        LMStudioAdapter,
+        MLXAdapter,
+        OllamaAdapter,
+        OpenAIChatAdapter,
+        OpenAICompatibleAdapter,
+        OpenAIResponsesAdapter,
+        OpenRouterAdapter,
+        ProviderPreferences,
+    )
+    from airframe.endpoints import (
+        BackendKind,
+        CapacityHints,
+        EndpointSpec,
+        HealthReport,
+        HealthState,
+        Limits,
+        ServerLoad,
+        Timeouts,
+    )
+    from airframe.errors import (
+        AirframeError,
+        BackendError,
+        CallTimeoutError,
+        ConfigurationError,
+        ConnectionFailedError,
+        ErrorCategory,
+        InvalidRequestError,
+        LimitExceededError,
+        MalformedAnswerError,
+        ProtocolError,
+        TLSError,
+        TransportError,
+        TruncatedAnswerError,
+    )
+    from airframe.redaction import Secret
+    from airframe.registry import adapter_factory, adapter_kinds, create_adapter, register_adapter
+    from airframe.retry import RetryPolicy
+    from airframe.stream import InferenceStream
+    from airframe.types import (
+        FinishReason,
+        InferenceRequest,
+        InferenceResult,
+        JSONSchemaFormat,
+        Message,
+        StreamEvent,
+        StreamEventType,
+        ToolCall,
+        ToolSpec,
+        Usage,
+    )
+else:
+    __getattr__ = loader(
+        __name__,
+        {
+            "airframe.adapters": (
+                "Adapter",
+                "AnthropicAdapter",
+                "AzureOpenAIAdapter",
+                "LlamaCppAdapter",
+                "LlamaCppPythonAdapter",
+                "LlamaServerAdapter",
+                "LMStudioAdapter",
+                "MLXAdapter",
+                "OllamaAdapter",
+                "OpenAIChatAdapter",
+                "OpenAICompatibleAdapter",
+                "OpenAIResponsesAdapter",
+                "OpenRouterAdapter",
+                "ProviderPreferences",
+            ),
+            "airframe.endpoints": (
+                "BackendKind",
+                "CapacityHints",
+                "EndpointSpec",
+                "HealthReport",
+                "HealthState",
+                "Limits",
+                "ServerLoad",
+                "Timeouts",
+            ),
+            "airframe.errors": (
+                "AirframeError",
+                "BackendError",
+                "CallTimeoutError",
+                "ConfigurationError",
+                "ConnectionFailedError",
+                "ErrorCategory",
+                "InvalidRequestError",
+                "LimitExceededError",
+                "MalformedAnswerError",
+                "ProtocolError",
+                "TLSError",
+                "TransportError",
+                "TruncatedAnswerError",
+            ),
+            "airframe.redaction": ("Secret",),
+            "airframe.registry": ("adapter_factory", "adapter_kinds", "create_adapter", "register_adapter"),
+            "airframe.retry": ("RetryPolicy",),
+            "airframe.stream": ("InferenceStream",),
+            "airframe.types": (
+                "FinishReason",
+                "InferenceRequest",
+                "InferenceResult",
+                "JSONSchemaFormat",
+                "Message",
+                "StreamEvent",
+                "StreamEventType",
+                "ToolCall",
+                "ToolSpec",
+                "Usage",
+            ),
+        },
+    )
 
 __all__ = [
     "Adapter",
@@ -114,3 +182,7 @@ __all__ = [
     "create_adapter",
     "register_adapter",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,21 +16,9 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from airframe.adapters import (
-    Adapter,
-    AnthropicAdapter,
-    AzureOpenAIAdapter,
-    LlamaCppAdapter,
-    LlamaCppPythonAdapter,
-    LlamaServerAdapter,
-    LMStudioAdapter,
-    MLXAdapter,
-    OllamaAdapter,
-    OpenAIChatAdapter,
-    OpenAICompatibleAdapter,
-    OpenAIResponsesAdapter,
-    OpenRouterAdapter,
-)
+from airframe import adapters
+from airframe.adapters.adapter import Adapter
+from airframe.endpoints import BackendKind
 from airframe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,25 +39,24 @@ ENTRY_POINT_GROUP = "airframe.adapters"
 AdapterFactory: TypeAlias = Callable[..., Adapter]
 """An adapter class, or anything else that makes an adapter of keyword options."""
 
-_BUILT_IN: Mapping[str, AdapterFactory] = MappingProxyType(
+_BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
-        adapter.kind: adapter
-        for adapter in (
-            AnthropicAdapter,
-            AzureOpenAIAdapter,
-            LMStudioAdapter,
-            LlamaCppAdapter,
-            LlamaCppPythonAdapter,
-            LlamaServerAdapter,
-            MLXAdapter,
-            OllamaAdapter,
-            OpenAIChatAdapter,
-            OpenAICompatibleAdapter,
-            OpenAIResponsesAdapter,
-            OpenRouterAdapter,
-        )
+        BackendKind.ANTHROPIC: "AnthropicAdapter",
+        BackendKind.AZURE: "AzureOpenAIAdapter",
+        BackendKind.LLAMA_CPP: "LlamaCppAdapter",
+        BackendKind.LLAMA_CPP_PYTHON: "LlamaCppPythonAdapter",
+        BackendKind.LLAMA_SERVER: "LlamaServerAdapter",
+        BackendKind.LM_STUDIO: "LMStudioAdapter",
+        BackendKind.MLX: "MLXAdapter",
+        BackendKind.OLLAMA: "OllamaAdapter",
+        BackendKind.OPENAI: "OpenAIChatAdapter",
+        BackendKind.OPENAI_COMPATIBLE: "OpenAICompatibleAdapter",
+        BackendKind.OPENAI_RESPONSES: "OpenAIResponsesAdapter",
+        BackendKind.OPENROUTER: "OpenRouterAdapter",
     }
 )
+"""airframe's own kinds, and what speaks to them: loaded when asked for."""
+
 _registered: dict[str, AdapterFactory] = {}
 
 
@@ -88,8 +75,10 @@ def create_adapter(kind: str, **options: object) -> Adapter:
 
 def adapter_factory(kind: str) -> AdapterFactory:
     """What makes the adapters of a backend kind: for airframe's own kinds, the class. Raises `ConfigurationError`."""
-    if factory := _registered.get(kind) or _BUILT_IN.get(kind):
+    if factory := _registered.get(kind):
         return factory
+    if name := _BUILT_IN.get(kind):
+        return cast("AdapterFactory", getattr(adapters, name))
     return _load(kind, [entry for entry in _entry_points() if entry.name == kind])
 
 
