@@ -173,10 +173,26 @@ class TestCooldowns:
         )
         with pytest.raises(AllAttemptsFailedError):
             await gateway.complete("Why?")
-        with pytest.raises(NoDeploymentError, match="asked again in 20") as caught:
+        with pytest.raises(NoDeploymentError, match="asked again in 20.0 s") as caught:
             await gateway.complete("Why?", timeout=10)
         assert caught.value.retry_after == pytest.approx(20)
         assert (await gateway.complete("Why?", timeout=30)).text == "well"
+
+    async def test_who_is_left_alone_is_waited_for_when_all_others_failed(self, ask: Ask) -> None:
+        """As long as the deadline allows: no call fails that could have been answered."""
+        gateway = gateway_of(
+            policy={"total": 60},
+            health={"failures": 1, "cooldown": 20},
+            llamaserver=[Failure(ErrorCategory.SERVER), Answer(text="well again")],
+            openai=[Answer(text="a"), Failure(ErrorCategory.INVALID_REQUEST), Failure(ErrorCategory.SERVER)],
+        )
+        assert (await ask(gateway)).text == "a"
+        with pytest.raises(LLMError) as caught:
+            await ask(gateway)
+        assert caught.value.category == ErrorCategory.INVALID_REQUEST
+        began = anyio.current_time()
+        assert (await ask(gateway)).text == "well again"
+        assert anyio.current_time() - began == pytest.approx(20)
 
     async def test_the_only_deployment_is_asked_in_any_case(self) -> None:
         """Leaving it alone would spare nobody."""

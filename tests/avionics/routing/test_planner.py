@@ -28,7 +28,7 @@ from avionics.settings.routing import Balancing
 
 NOW = 1000.0
 AROUND = Circumstances(now=datetime(2026, 11, 20, 12, tzinfo=UTC))
-A, B, C = (Deployment(provider=name) for name in "abc")
+A, B, C, D = (Deployment(provider=name) for name in "abcd")
 A_BACKUP = Deployment(provider="a", backup=0)
 A_OWN = Deployment(provider="a", backup=1, own_quota=True)
 
@@ -211,14 +211,20 @@ def test_a_prompt_that_is_too_long_goes_to_a_larger_window(windows: dict[str, in
     """Known to be larger; where the first one's is unknown, known to be large enough by our estimate."""
     specs = {name: spec(context_window=window) for name, window in windows.items()}
     made = planned(route((A,), (B,), (C,)), specs=specs, needs=Needs(input_tokens=50))
-    assert names(made.longer_windows(made.after(A), A)) == expected
+    assert names(made.longer_windows(made.candidates[1:], A)) == expected
 
 
-def test_who_is_left_after_one() -> None:
-    """The candidates behind it; all of them after one that is none."""
-    made = planned(route((A,), (B,), (C,)))
-    assert names(made.after(B)) == ["c"]
-    assert names(made.after(A_BACKUP)) == ["a", "b", "c"]
+def test_who_is_left_alone_is_the_last_resort() -> None:
+    """Behind the candidates, the first to be asked again first; not who is left alone for what no pause ends."""
+    healths = {
+        "a": DeploymentHealth(cooldown_until=NOW + 20, opened_at=NOW, reason=ErrorCategory.SERVER),
+        "b": DeploymentHealth(cooldown_until=NOW + 10, opened_at=NOW, reason=ErrorCategory.SERVER),
+        "c": DeploymentHealth(cooldown_until=NOW + 5, opened_at=NOW, reason=ErrorCategory.AUTH),
+    }
+    made = planned(route((A,), (B,), (C,), (D,)), healths=healths)
+    assert names(made.candidates) == ["d"]
+    assert names(made.resting) == ["b", "a"]
+    assert names(made.targets) == ["d", "b", "a"]
 
 
 HEALTHS = st.sampled_from(

@@ -17,9 +17,13 @@ from avionics.llm.nodes import NodePool
 from avionics.llm.open_attempt import AttemptEnd
 from avionics.llm.provider import LLMProvider
 from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan
+from avionics.llm.routing.rest import PROBE_TAKES
 from avionics.llm.settlements import Settlements, Spent
 
 __all__ = ["Admission", "Allowance"]
+
+_LONGEST_WAIT = 30.0
+"""Seconds that a call without a deadline waits for a deployment to be asked again; of more its caller should hear."""
 
 _TOO_MANY = frozenset({ErrorCategory.RATE_LIMIT, ErrorCategory.OVERLOADED})
 
@@ -56,7 +60,7 @@ class Admission:
         await self.settlements.carry_out()
         if not self.limiter:
             return Allowance()
-        demand = self.demands.of_call(call, plan.candidates)
+        demand = self.demands.of_call(call, plan.targets)
         return Allowance(await self.limiter.reserve(demand, deadline=deadline, priority=priority))
 
     async def leave(self, allowance: Allowance) -> None:
@@ -76,13 +80,17 @@ class Admission:
         deadline: float | None,
         priority: int,
         last: bool,
+        resting: bool,
     ) -> Callable[[AttemptEnd], None]:
         """Leave to ask; gives what is to be told when the attempt is over.
 
-        It is waited for only when this is the `last` deployment: else the next one is asked. Raises `LLMError`.
+        It is waited for only when this is the `last` deployment: else the next one is asked. A deployment that is
+        `resting` is asked when its time has come, if that is before `deadline`. Raises `LLMError`.
         """
         name = deployment.name
-        if not self.board.claim_probe(name) and not last:
+        if resting:
+            await self._rested(name, deadline)
+        elif not self.board.claim_probe(name) and not last:
             raise NoDeploymentError(
                 f"{name}: another call is finding out whether it is well again", category=ErrorCategory.OVERLOADED
             )
@@ -109,6 +117,25 @@ class Admission:
             self.limiter.learn(provider.name, request.model, limit, refused)
 
         return told
+
+    async def _rested(self, name: str, deadline: float | None) -> None:
+        """Wait until a deployment may be asked again."""
+        ends = anyio.current_time() + _LONGEST_WAIT if deadline is None else deadline
+        while (seconds := self._rest(name)) is not None:
+            if anyio.current_time() + seconds > ends:
+                raise NoDeploymentError(
+                    f"{name} is left alone, and asked again in {seconds:.1f} s",
+                    category=ErrorCategory.OVERLOADED,
+                    retry_after=seconds,
+                )
+            await anyio.sleep(seconds)
+
+    def _rest(self, name: str) -> float | None:
+        """For how many seconds it is left alone yet; None when it may be asked, by this call."""
+        ends = self.board.health(name).cooldown_until
+        if ends is not None and (seconds := ends - self.board.clock()) > 0:
+            return seconds
+        return None if self.board.claim_probe(name) else PROBE_TAKES
 
     async def _hold(
         self,

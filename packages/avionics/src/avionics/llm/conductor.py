@@ -39,14 +39,14 @@ class Conductor:
 
     async def whole(self, order: Order) -> LLMResponse:
         """The whole answer. Raises `LLMError`."""
-        task = await self._task(order)
-        candidates = task.plan.candidates
-        turn = await self._cached.turn(order, candidates)
+        task = self._task(order)
+        targets = task.plan.targets
+        turn = await self._cached.turn(order, targets)
         if turn is None:
             return await self._ask_whole(task)
         async with turn:
             if turn.answer is not None:
-                return await self._cached.kept(order, candidates, turn.answer).finish()
+                return await self._cached.kept(order, targets, turn.answer).finish()
             response = await self._ask_whole(task)
             result = cast("InferenceResult", response.metadata["result"])
             await turn.keep(result, provider=response.provider, model=response.model, cost_usd=response.cost_usd)
@@ -54,10 +54,10 @@ class Conductor:
 
     async def streamed(self, order: Order) -> LiveAnswer | KeptAnswer:
         """The answer as it comes; its first piece is there. Raises `LLMError`."""
-        task = await self._task(order)
-        turn = await self._cached.turn(order, task.plan.candidates)
+        task = self._task(order)
+        turn = await self._cached.turn(order, task.plan.targets)
         if turn is not None and turn.answer is not None:
-            return self._cached.kept(order, task.plan.candidates, turn.answer)
+            return self._cached.kept(order, task.plan.targets, turn.answer)
         try:
             answer = LiveAnswer(await self._entered(task), self._dispatcher, self._admission, turn)
             await answer.open()
@@ -67,11 +67,11 @@ class Conductor:
             raise
         return answer
 
-    async def _task(self, order: Order) -> Task:
+    def _task(self, order: Order) -> Task:
         call, seconds = order.call, order.timeout
         deadline = None if seconds is None else anyio.current_time() + seconds
         self._quota.check(call.request)
-        plan = await self._planner.plan_when_possible(order.route, call.request, call.caller, deadline=deadline)
+        plan = self._planner.plan_or_raise(order.route, call.request, call.caller)
         return Task(call=call, plan=plan, deadline=deadline, priority=order.priority)
 
     async def _ask_whole(self, task: Task) -> LLMResponse:

@@ -20,7 +20,7 @@ import anyio
 from airframe.cancellation import attempts_of
 from airframe.errors import AirframeError, CallTimeoutError, ErrorCategory
 from airframe.types import Attempt, InferenceResult
-from avionics.errors import AvionicsError, ConfigurationError
+from avionics.errors import AvionicsError, ConfigurationError, NoDeploymentError
 from avionics.llm.admission import Admission, Allowance
 from avionics.llm.call import Call
 from avionics.llm.continuation import can_continue
@@ -98,7 +98,7 @@ class Dispatcher:
             task.call.abort(error)
             raise
         if race.answered is None:
-            raise task.call.fail(race.failures)
+            raise task.call.fail(_told(race.failures))
         return race.answered
 
 
@@ -119,7 +119,7 @@ class _Race(Generic[AnswerT]):
     fault: BaseException | None = None
 
     def __post_init__(self) -> None:
-        self.remaining = self.task.plan.candidates
+        self.remaining = self.task.plan.targets
 
     async def run(self) -> None:
         """One lane: the next deployment until one answers, here or in another lane."""
@@ -173,6 +173,7 @@ class _Race(Generic[AnswerT]):
             deadline=self.task.deadline,
             priority=self.task.priority,
             last=not self.remaining and self.lanes == 1,
+            resting=deployment in self.task.plan.resting,
         )
         attempt = call.begin(provider, request, deployment=deployment.name, reason=self._reason(deployment))
         attempt.when_closed.append(told)
@@ -242,6 +243,14 @@ async def _in_time(seconds: float | None, ask: Callable[[], Awaitable[AnswerT]])
     with until(anyio.current_time() + seconds):
         return await ask()
     raise AssertionError("a scope that was cut off raises")
+
+
+def _told(failures: Sequence[AvionicsError]) -> Sequence[AvionicsError]:
+    """What the caller hears of. Where everybody is left alone, that is when the first of them is asked again."""
+    resting = [each for each in failures if isinstance(each, NoDeploymentError)]
+    if not resting or len(resting) < len(failures):
+        return failures
+    return [min(resting, key=lambda each: math.inf if each.retry_after is None else each.retry_after)]
 
 
 @contextmanager

@@ -107,8 +107,8 @@ class Explainer:
             targets=tuple(self._target(call, each, stream=stream) for each in plan.candidates),
             exclusions=plan.exclusions,
             opens_in=None if plan.opens_at is None else max(plan.opens_at - self._board.clock(), 0.0),
-            cache=self._cached.plan(order, plan.candidates).reason,
-            limits=self._limits_of_call(call, plan.candidates),
+            cache=self._cached.plan(order, plan.targets).reason,
+            limits=self._limits_of_call(call, plan.targets),
         )
 
     def _target(self, call: Call, deployment: Deployment, *, stream: bool) -> Target:

@@ -1,7 +1,4 @@
-"""Whom to ask for a call, and in which order: here is gathered what the pure planner needs to know.
-
-Where all deployments have to cool down, it is waited for the first of them.
-"""
+"""Whom to ask for a call, and in which order: here is gathered what the pure planner needs to know."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-
-import anyio
 
 from airframe.errors import ErrorCategory
 from airframe.types import InferenceRequest
@@ -24,9 +19,6 @@ from avionics.llm.prompt_prefix import prompt_prefix
 from avionics.llm.routing import Circumstances, Deployment, Exclusion, HealthBoard, Needs, Route, RoutePlan, plan
 
 __all__ = ["Planner"]
-
-_LONGEST_WAIT = 30.0
-"""Seconds that a call without a deadline waits for a deployment to cool down; of longer ones its caller should hear."""
 
 _TYPICAL_INPUT, _TYPICAL_OUTPUT = 1000, 500
 """Tokens by which costs are compared where a call does not say how long its answer may be."""
@@ -95,27 +87,11 @@ class Planner:
             exclusions=(*excluded, *made.exclusions),
         )
 
-    async def plan_when_possible(
-        self, route: Route, request: InferenceRequest, caller: Caller, *, deadline: float | None
-    ) -> RoutePlan:
-        """The same; where all deployments have to cool down, it is waited for the first of them.
-
-        Raises `NoDeploymentError` when that would take longer than until `deadline`, a moment on the clock of the event
-        loop, and when nobody can serve the call at all.
-        """
-        while not (made := self.plan(route, request, caller)).candidates:
-            if made.opens_at is None:
-                raise NoDeploymentError(_nobody(made), category=ErrorCategory.UNSUPPORTED)
-            seconds = max(made.opens_at - self._clock(), 0.0)
-            allowed = _LONGEST_WAIT if deadline is None else deadline - anyio.current_time()
-            if seconds > allowed:
-                raise NoDeploymentError(
-                    f"every deployment of the route {route.name} has to cool down; the first is asked again "
-                    f"in {seconds:.1f} s",
-                    category=ErrorCategory.OVERLOADED,
-                    retry_after=seconds,
-                )
-            await anyio.sleep(seconds)
+    def plan_or_raise(self, route: Route, request: InferenceRequest, caller: Caller) -> RoutePlan:
+        """The same. Raises `NoDeploymentError` when nobody can serve the call."""
+        made = self.plan(route, request, caller)
+        if not made.targets:
+            raise NoDeploymentError(_nobody(made), category=ErrorCategory.UNSUPPORTED)
         return made
 
     def _costs(self, route: Route, needs: Needs) -> Mapping[str, Decimal | None]:

@@ -19,8 +19,8 @@ class GatewayStats:
     """Sums. `calls` counts those that have ended, and is the sum of the four outcomes after it.
 
     `cost_usd` is the sum of the known costs; `calls_without_cost` says how many calls used tokens at an unknown price.
-    `cache_hits` were answered by the response cache, which saved `saved_usd`. `deployments` has each one that was asked,
-    by name.
+    `cache_hits` were answered by the response cache, which saved `saved_usd`. `deployments` has each one that was
+    asked, by name.
     """
 
     calls: int = 0

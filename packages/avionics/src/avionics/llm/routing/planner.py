@@ -36,7 +36,8 @@ class RoutePlan:
         route: what was planned.
         candidates: whom to ask, in order.
         exclusions: who is not asked. Each deployment of the route's tiers is in one of the two, once.
-        opens_at: where there is no candidate, but waiting helps: when to plan again, on the clock of the healths.
+        resting: those of the excluded who are only left alone for a while, the first to be asked again first.
+        opens_at: where there is no candidate, but waiting helps: until when, on the clock of the healths.
         context_length: whom to ask when the prompt is too long, where the route says that.
         content_filter: whom to ask when the prompt or the answer was blocked.
         needs: what the request asks for.
@@ -46,17 +47,17 @@ class RoutePlan:
     route: Route
     candidates: tuple[Deployment, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    resting: tuple[Deployment, ...] = ()
     opens_at: float | None = None
     context_length: tuple[Deployment, ...] = ()
     content_filter: tuple[Deployment, ...] = ()
     needs: Needs = field(default_factory=Needs)
     specs: Mapping[str, ModelSpec | None] = field(default_factory=lambda: MappingProxyType({}))
 
-    def after(self, deployment: Deployment) -> tuple[Deployment, ...]:
-        """The candidates behind this one; all of them if it is none."""
-        if deployment not in self.candidates:
-            return self.candidates
-        return self.candidates[self.candidates.index(deployment) + 1 :]
+    @property
+    def targets(self) -> tuple[Deployment, ...]:
+        """Whom to ask, in order; at the end who is left alone: when all others have failed, it is waited for them."""
+        return (*self.candidates, *self.resting)
 
     def longer_windows(self, remaining: Iterable[Deployment], failed: Deployment) -> tuple[Deployment, ...]:
         """Whom to ask when the prompt was too long for `failed`.
@@ -112,6 +113,7 @@ def plan(
         route=route,
         candidates=main.candidates,
         exclusions=main.exclusions,
+        resting=main.waitable,
         opens_at=main.opens_at,
         context_length=judged(route.context_length).candidates,
         content_filter=judged(route.content_filter).candidates,
@@ -131,6 +133,12 @@ class _Chain:
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
         return (*self.unfit, *(Exclusion(deployment=each, reason=rest.reason) for each, rest in self.resting))
+
+    @property
+    def waitable(self) -> tuple[Deployment, ...]:
+        """Whom waiting helps, in the order in which they may be asked again."""
+        moments = [(rest.until, each) for each, rest in self.resting if rest.until is not None]
+        return tuple(each for _, each in sorted(moments, key=lambda pair: pair[0]))
 
     @property
     def opens_at(self) -> float | None:

@@ -11,7 +11,7 @@ from avionics.llm.routing.health import LASTING, DeploymentHealth, is_probed, st
 
 __all__ = ["Rest", "rest_of"]
 
-_PROBE_TAKES = 0.25
+PROBE_TAKES = 0.25
 """Seconds after which to look again for what a call has found that tries a deployment: soon enough for a fast one, and
 few looks for a slow one."""
 
@@ -44,7 +44,7 @@ def rest_of(
 def _own(health: DeploymentHealth, now: float) -> Rest | None:
     state = state_of(health, now)
     if state == "half_open" and is_probed(health, now):
-        return Rest(reason="another call is finding out whether it is well again", until=now + _PROBE_TAKES)
+        return Rest(reason="another call is finding out whether it is well again", until=now + PROBE_TAKES)
     if state != "open" or health.cooldown_until is None:
         return None
     left = health.cooldown_until - now
