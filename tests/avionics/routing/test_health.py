@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airframe.errors import ErrorCategory
@@ -229,7 +229,8 @@ def test_the_cooldown_has_an_end_after_however_many_openings(openings: int) -> N
     assert 0 < again.cooldown_until - 2.0 <= POLICY.longest_cooldown
 
 
-@given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=200))
+@given(st.lists(st.tuples(st.floats(0, 1) | st.floats(0, 30), st.booleans()), max_size=100))
+@example([(1.0, True)] * 50)
 def test_the_window_holds_what_is_in_it(events: list[tuple[float, bool]]) -> None:
     """Everything younger than nine tenths of it, nothing older than all of it, in at most ten slices."""
     health, now, seen = DeploymentHealth(), 0.0, list[tuple[float, bool]]()
