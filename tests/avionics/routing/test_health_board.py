@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airframe.errors import ErrorCategory
 from avionics.llm.routing import DeploymentHealth, HealthBoard
@@ -126,6 +128,40 @@ def test_threads_lose_no_count_and_share_one_trial() -> None:
         thread.join()
     assert claims.count(True) == 1
     assert (board.health("b").in_flight, board.health("b").outcomes.counts(clock.now, 60.0)) == (0, (800, 1600))
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["ask", "answer", "fail", "leave"]), st.floats(0, 60), st.sampled_from(ErrorCategory)),
+    max_size=80,
+)
+
+
+@given(OPERATIONS)
+def test_it_is_never_stuck(operations: list[tuple[str, float, ErrorCategory]]) -> None:
+    """Whatever calls do and leave undone, at most one tries at a time, and within ten minutes somebody may again."""
+    clock, begun = Clock(), list[float]()
+    board = HealthBoard(clock=clock)
+    for operation, pause, category in operations:
+        clock.now += pause
+        if operation == "ask":
+            half_open = board.state("a") == "half_open"
+            if board.claim_probe("a"):
+                board.begin("a")
+                begun.append(clock.now)
+                assert not half_open or not board.claim_probe("a")
+        elif begun:
+            duration = clock.now - begun.pop()
+            match operation:
+                case "answer":
+                    board.success("a", duration=duration)
+                case "fail":
+                    board.failure("a", category=category, duration=duration)
+                case _:
+                    board.left("a", duration=duration)
+        assert board.health("a").in_flight == len(begun)
+    clock.now += 600
+    assert board.state("a") != "open"
+    assert board.claim_probe("a")
 
 
 def test_it_remembers_a_thousand_deployments() -> None:
