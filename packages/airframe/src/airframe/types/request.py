@@ -136,26 +136,17 @@ class InferenceRequest:
 
     def __post_init__(self) -> None:
         self._check_messages()
-        self._check_tools()
-        _one_of("tool_choice", self.tool_choice, ("auto", "none", "required"), NamedTool)
-        _one_of("response_format", self.response_format, ("text", "json"), JSONSchemaFormat)
-        _one_of("markup", self.markup, get_args(Markup))
-        _integers(max_tokens=self.max_tokens, top_k=self.top_k, top_logprobs=self.top_logprobs, seed=self.seed)
-        _at_least(1, max_tokens=self.max_tokens)
-        _at_least(0, top_k=self.top_k, top_logprobs=self.top_logprobs)
-        _finite(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            repeat_penalty=self.repeat_penalty,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-        )
-        if self.temperature is not None and self.temperature < 0:
-            raise InvalidRequestError(f"temperature must be 0 or more, got {self.temperature}")
-        for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
-            if value is not None and not 0 <= value <= 1:
-                raise InvalidRequestError(f"{name} must lie between 0 and 1, got {value}")
+        if self.tools != ():
+            self._check_tools()
+        for name, words, kind in _WORDS:
+            if (value := getattr(self, name)) is not None:
+                _one_of(name, value, words, kind)
+        for name, least in _INTEGERS:
+            if (value := getattr(self, name)) is not None:
+                _integer(name, value, least)
+        for name, least, most in _NUMBERS:
+            if (value := getattr(self, name)) is not None:
+                _number(name, value, least, most)
         if isinstance(self.stop, str):
             raise InvalidRequestError("stop must be a sequence of texts, got str; wrap it in a list")
         for position, text in enumerate(self.stop):
@@ -172,6 +163,8 @@ class InferenceRequest:
             )
         if not messages:
             raise InvalidRequestError("messages must not be empty; give at least one Message")
+        if _MESSAGE.issuperset(map(type, messages)):  # of a long history this is quicker to ask
+            return
         for position, message in enumerate(self.messages):
             if not isinstance(message, Message):
                 raise InvalidRequestError(f"messages[{position}] must be a Message, got {type(message).__name__}")
@@ -187,8 +180,31 @@ class InferenceRequest:
             raise InvalidRequestError(f"tools must have distinct names, these come twice: {', '.join(sorted(twice))}")
 
 
-def _one_of(name: str, value: object, words: Sequence[str], kind: type | None = None) -> None:
-    if value is None or value in words or (kind is not None and isinstance(value, kind)):
+_MESSAGE = frozenset({Message})
+
+_WORDS: tuple[tuple[str, Sequence[str], type | None], ...] = (
+    ("tool_choice", ("auto", "none", "required"), NamedTool),
+    ("response_format", ("text", "json"), JSONSchemaFormat),
+    ("markup", get_args(Markup), None),
+)
+"""Fields that take one of a few words, or a value of their own type."""
+
+_INTEGERS: tuple[tuple[str, int | None], ...] = (("max_tokens", 1), ("top_k", 0), ("top_logprobs", 0), ("seed", None))
+"""Fields that take whole numbers, and the smallest that they take."""
+
+_NUMBERS: tuple[tuple[str, int | None, int | None], ...] = (
+    ("temperature", 0, None),
+    ("top_p", 0, 1),
+    ("min_p", 0, 1),
+    ("repeat_penalty", None, None),
+    ("presence_penalty", None, None),
+    ("frequency_penalty", None, None),
+)
+"""Fields that take any finite number, or one between two."""
+
+
+def _one_of(name: str, value: object, words: Sequence[str], kind: type | None) -> None:
+    if value in words or (kind is not None and isinstance(value, kind)):
         return
     allowed = ", ".join(map(repr, words)) + (f" or a {kind.__name__}" if kind else "")
     raise InvalidRequestError(
@@ -201,25 +217,21 @@ def _text(place: str, value: object) -> None:
         raise InvalidRequestError(f"{place} must be a text, got {type(value).__name__}")
 
 
-def _integers(**fields: int | None) -> None:
-    for name, value in fields.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise InvalidRequestError(f"{name} must be an integer, got {type(value).__name__}")
+def _integer(name: str, value: object, least: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(f"{name} must be an integer, got {type(value).__name__}")
+    if least is not None and value < least:
+        raise InvalidRequestError(
+            f"{name} must be at least {least}, got {value}; leave it None for the backend's default"
+        )
 
 
-def _at_least(minimum: int, **fields: int | None) -> None:
-    for name, value in fields.items():
-        if value is not None and value < minimum:
-            raise InvalidRequestError(
-                f"{name} must be at least {minimum}, got {value}; leave it None for the backend's default"
-            )
-
-
-def _finite(**fields: float | None) -> None:
-    for name, value in fields.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InvalidRequestError(f"{name} must be a number, got {type(value).__name__}")
-        if not math.isfinite(value):
-            raise InvalidRequestError(f"{name} must be a finite number, got {value}")
+def _number(name: str, value: object, least: int | None, most: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidRequestError(f"{name} must be a number, got {type(value).__name__}")
+    if not math.isfinite(value):
+        raise InvalidRequestError(f"{name} must be a finite number, got {value}")
+    if most is not None and least is not None and not least <= value <= most:
+        raise InvalidRequestError(f"{name} must lie between {least} and {most}, got {value}")
+    if least is not None and value < least:
+        raise InvalidRequestError(f"{name} must be {least} or more, got {value}")
