@@ -98,7 +98,8 @@ def estimate_prompt_tokens(request: InferenceRequest) -> int:
 
 def estimate_message_tokens(message: Message) -> int:
     """About how many tokens the texts of a message are, those of tool calls and their results included."""
-    return estimate_tokens(message_text(message))
+    text = message.content
+    return -(-utf8_length(text if isinstance(text, str) else message_text(message)) // _BYTES_PER_TOKEN)
 
 
 def message_text(message: Message) -> str:
