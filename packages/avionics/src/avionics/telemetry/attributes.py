@@ -196,7 +196,7 @@ def _told(record: object, table: Mapping[str, str]) -> Attributes:
     """The fields of `table` that say something, under their names there."""
     attributes: Attributes = {}
     for field, name in table.items():
-        value: AttributeValue | Decimal | None = getattr(record, field, None)
+        value: AttributeValue | Decimal | None = getattr(record, field)
         if value is None or value in _NOTHING:
             continue
         attributes[name] = float(value) if isinstance(value, Decimal) else value

@@ -20,10 +20,10 @@ class CallLogger:
 
     An error is no warning here: the caller gets it raised, and knows how bad it is.
 
-    Fields of both records: `call_id`, `provider`, `model`, `error_type`, `duration` (seconds), `input_tokens`,
-    `output_tokens`, `cost_usd` (`Decimal`). Of a call also `outcome`, `attempts`, `agent_name`, `tenant`,
-    `conversation_id`, `streamed` and `time_to_first_event`; of an attempt `attempt`, `reason` and `status`. None is
-    unknown.
+    Fields of both records: `call_id`, `provider`, `model`, `deployment`, `error_type`, `duration` (seconds),
+    `input_tokens`, `output_tokens`, `cost_usd` (`Decimal`). Of a call also `outcome`, `attempts`, `cache`,
+    `agent_name`, `tenant`, `conversation_id`, `streamed` and `time_to_first_event`; of an attempt `attempt`, `reason`
+    and `status`. None is unknown.
     """
 
     def call_started(self, call: CallStarted) -> CallObservation:
@@ -74,6 +74,7 @@ class _Observation:
                 "call_id": call.call_id,
                 "outcome": end.outcome,
                 "attempts": len(end.attempts),
+                "cache": end.cache,
                 "agent_name": call.agent_name,
                 "tenant": call.tenant,
                 "conversation_id": call.conversation_id,
@@ -89,6 +90,7 @@ def _facts(record: AttemptFinished | CallFinished) -> dict[str, object]:
     return {
         "provider": record.provider,
         "model": record.model,
+        "deployment": record.deployment,
         "error_type": error_type(record),
         "input_tokens": record.usage.input_tokens if record.usage else None,
         "output_tokens": record.usage.output_tokens if record.usage else None,
