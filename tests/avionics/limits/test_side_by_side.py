@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import TypeAlias
 import anyio
 import pytest
 
+from avionics.errors import RateLimitExceededError
 from avionics.llm.limits import Demand, Limiter
+from avionics.llm.limits.store import LEASE
 from avionics.settings.calls import LimitsSettings
 
-PROGRAM = Path(__file__).parent / "programs" / "spend.py"
+PROGRAMS = Path(__file__).parent / "programs"
 
 MakeDemand: TypeAlias = Callable[..., Demand]
 MakeLimits: TypeAlias = Callable[..., LimitsSettings]
@@ -30,7 +33,10 @@ def test_processes_do_not_overspend(
     store, prefix = shared_place["store"], shared_place.get("store_prefix", "avionics")
     processes = [
         subprocess.Popen(
-            [sys.executable, str(PROGRAM), store, prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(PROGRAMS / "spend.py"), store, prefix],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(3)
     ]
@@ -57,6 +63,33 @@ def test_processes_do_not_overspend(
     assert reserved == Decimal("0.02") * sum(count // 3 for count in let)
     assert settled == Decimal("0.01") * sum(count - count // 3 for count in let)
     assert Decimal("0.98") < settled + reserved <= 1
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_process_frees_its_slot_and_keeps_its_budget_counted(
+    shared_place: Mapping[str, str], make_limits: MakeLimits, demand: MakeDemand
+) -> None:
+    """The slot a lease later; what the call may have cost is never given back."""
+    store, prefix = shared_place["store"], shared_place.get("store_prefix", "avionics")
+    command = [sys.executable, str(PROGRAMS / "hold.py"), store, prefix]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        process.kill()
+
+    async def after(seconds: float) -> tuple[object, ...]:
+        limits = make_limits(
+            rates=[{"concurrency": 1, "max_wait": 0}], budgets=[{"tokens": 100, "per": "total"}], **shared_place
+        )
+        limiter = Limiter(limits, clock=lambda: time.time() + seconds)
+        async with await limiter.reserve(demand()):
+            _slots, tokens = limiter.state()
+        await limiter.aclose()
+        return tokens.spent, tokens.reserved
+
+    with pytest.raises(RateLimitExceededError):
+        anyio.run(after, 0)
+    assert anyio.run(after, LEASE) == (0, 60)
 
 
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio"), ("trio", "trio")], ids="-".join)
