@@ -82,15 +82,21 @@ def cost_range(attempts: Sequence[AttemptFinished]) -> tuple[Decimal | None, Dec
 
 def usage_source(attempts: Sequence[AttemptFinished]) -> UsageSource:
     """Who counted the tokens of a call: estimated as soon as a part of them is."""
-    sources = {attempt.usage_source for attempt in attempts}
+    sources = [attempt.usage_source for attempt in attempts]
     return "estimated" if "estimated" in sources else "reported" if "reported" in sources else "unknown"
 
 
 def _total(attempts: Sequence[AttemptFinished], figure: Callable[[AttemptFinished], Decimal | None]) -> Decimal | None:
-    """The sum over the attempts that used tokens or cost something."""
-    figures = [figure(attempt) for attempt in attempts if attempt.usage is not None or attempt.cost_usd is not None]
-    known = [one for one in figures if one is not None]
-    return sum(known, Decimal(0)) if known and len(known) == len(figures) else None
+    """The sum over the attempts that used tokens or cost something; None where a part is unknown."""
+    total: Decimal | None = None
+    for attempt in attempts:
+        if attempt.usage is None and attempt.cost_usd is None:
+            continue
+        part = figure(attempt)
+        if part is None:
+            return None
+        total = part if total is None else total + part
+    return total
 
 
 def _tokens(usage: Usage | None) -> tuple[int | None, int | None]:

@@ -33,7 +33,10 @@ def fit_parameters(request: InferenceRequest, rules: ModelRules) -> tuple[Infere
     for role, wanted in rules.roles:
         request = _with_role(request, role, wanted)
     for name, rule in rules.values:
-        request = _fitted(request, name, rule, present, spec, notes)
+        if (value := _value(request, name)) is not None:
+            request = _fitted(request, name, value, rule, present, spec, notes)
+        elif rule.default is not None:
+            request = _with(request, name, rule.default)
     if spec.max_output is not None and (request.max_tokens or 0) > spec.max_output:
         note = (
             f"{spec.name} answers with at most {spec.max_output} tokens; max_tokens was cut from {request.max_tokens}"
@@ -61,14 +64,12 @@ def check_parameters(request: InferenceRequest, rules: ModelRules) -> Iterator[I
 def _fitted(
     request: InferenceRequest,
     name: str,
+    value: object,
     rule: ParameterRule,
     present: frozenset[Condition],
     spec: ModelSpec,
     notes: list[InferenceWarning],
 ) -> InferenceRequest:
-    value = _value(request, name)
-    if value is None:
-        return request if rule.default is None else _with(request, name, rule.default)
     clashes: list[Condition] = [condition for condition in rule.forbidden_with if condition in present]
     if rule.forbidden_with and not clashes:
         return request
