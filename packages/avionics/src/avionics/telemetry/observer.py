@@ -68,7 +68,9 @@ class OpenTelemetryObserver:
 
     def call_started(self, call: CallStarted) -> CallObservation:
         """Start the span of a call, as a child of the caller's current span."""
-        self._heard = self._heard or any_sdk()
+        if not self._heard:
+            with self._means.contained:
+                self._heard = any_sdk()
         return _CallObservation(self._means, call) if self._heard else _NOBODY
 
 
