@@ -66,7 +66,7 @@ async def test_a_node_that_failed_calls_is_brought_back_by_a_probe(
 
 
 async def test_a_silent_node_delays_no_other(node: Callable[..., NodeProfile], until: Until) -> None:
-    """One that accepts connections and says nothing is waited for on its own; the others are probed again and again."""
+    """One that accepts connections and says nothing is waited for on its own, once; the others are probed on and on."""
 
     class Counting(ScriptedAdapter):
         probes = 0
@@ -87,6 +87,7 @@ async def test_a_silent_node_delays_no_other(node: Callable[..., NodeProfile], u
             await server.until(busy=1)
             before = adapter.probes
             await until(lambda: adapter.probes > before + 2)
+            assert len(server.requests) == 1
 
 
 async def test_a_probe_that_breaks_is_a_node_that_is_down(
