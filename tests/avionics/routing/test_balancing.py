@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avionics.llm.routing import Deployment, DeploymentHealth, Situation
@@ -45,6 +45,7 @@ def fares(
 
 
 @pytest.mark.parametrize("balancing", STRATEGIES)
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1000), max_size=6), st.integers(0, 10**9), st.none() | st.text())
 def test_every_order_has_each_of_them_once(
     balancing: Balancing, weights: list[float], turn: int, affinity: str | None
@@ -119,6 +120,7 @@ class TestRoundRobin:
         orders = [order(equals(a=1, b=1, c=1), "round_robin", Situation(turn=turn)) for turn in range(3)]
         assert orders == ["abc", "bca", "cab"]
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(1, 9), min_size=2, max_size=5))
     def test_over_a_period_each_has_exactly_its_share(self, weights: list[int]) -> None:
         """After as many calls as the sum of the weights, each was first as often as its weight says."""
@@ -220,6 +222,7 @@ class TestSticky:
         firsts = (order(equals(a=3, b=2, c=1), "sticky", Situation(affinity=f"s{n}"))[0] for n in range(6000))
         assert chi_square(Counter(firsts), {"a": 3 / 6, "b": 2 / 6, "c": 1 / 6}) < 13.82
 
+    @settings(deadline=None)
     @given(st.sets(st.text(), min_size=1, max_size=30), st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.data())
     def test_only_the_sessions_of_who_goes_move(
         self, sessions: set[str], weights: list[float], data: st.DataObject

@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 import pytest
 from anyio.abc import TaskGroup
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avionics.errors import RateLimitExceededError
@@ -25,8 +25,9 @@ LONG = 60.0
 
 
 def gate(start: int = 2, most: int = 100, queue: int = 100, queue_timeout: float = LONG) -> ConcurrencyGate:
-    settings = ConcurrencySettings(adaptive=True, start=start, most=most, queue=queue, queue_timeout=queue_timeout)
-    return ConcurrencyGate(settings)
+    return ConcurrencyGate(
+        ConcurrencySettings(adaptive=True, start=start, most=most, queue=queue, queue_timeout=queue_timeout)
+    )
 
 
 class Line:
@@ -260,6 +261,7 @@ class TestLimit:
         assert limit.allowed == 8
         assert limit.after_refusal(decreases=limit.decreases).allowed == 4
 
+    @settings(deadline=None)
     @given(st.integers(1, 50), st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=300))
     def test_it_stays_between_one_and_the_most(self, start: int, events: list[tuple[bool, bool, bool]]) -> None:
         """Whatever happens."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airframe.errors import ErrorCategory
@@ -202,6 +202,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_it_always_gets_another_chance(events: list[tuple[float, ErrorCategory | None, float | None, float]]) -> None:
     """Whatever happened, it is asked again after the longest cooldown, and a success then makes it well."""
@@ -220,6 +221,7 @@ def test_it_always_gets_another_chance(events: list[tuple[float, ErrorCategory |
     assert state_of(answered(health, now + POLICY.longest_cooldown), now + POLICY.longest_cooldown) == "closed"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_cooldown_has_an_end_after_however_many_openings(openings: int) -> None:
     """Growth without end would overflow."""
@@ -229,6 +231,7 @@ def test_the_cooldown_has_an_end_after_however_many_openings(openings: int) -> N
     assert 0 < again.cooldown_until - 2.0 <= POLICY.longest_cooldown
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1) | st.floats(0, 30), st.booleans()), max_size=100))
 @example([(1.0, True)] * 50)
 def test_the_window_holds_what_is_in_it(events: list[tuple[float, bool]]) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airframe.errors import ErrorCategory
@@ -136,6 +136,7 @@ OPERATIONS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(OPERATIONS)
 def test_it_is_never_stuck(operations: list[tuple[str, float, ErrorCategory]]) -> None:
     """Whatever calls do and leave undone, at most one tries at a time, and within ten minutes somebody may again."""

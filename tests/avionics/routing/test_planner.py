@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airframe.errors import ErrorCategory
@@ -162,6 +162,12 @@ def test_a_backup_rests_with_its_provider_for_what_they_share(
     assert {text for name, text in reasons(made).items() if name != "a"} <= {f"{LASTS}{reason}"}
 
 
+def test_a_backup_is_asked_again_when_the_rest_of_its_provider_is_over() -> None:
+    """One call tries the provider, and may go on to its backup."""
+    made = planned(route((A, A_BACKUP), (B,)), {"a": resting(0, ErrorCategory.RATE_LIMIT)})
+    assert names(made.candidates) == ["a", "a#0", "b"]
+
+
 def test_who_cannot_serve_is_passed_over_with_the_reason() -> None:
     """Before its health is looked at; nobody left and nothing to wait for is a plan without candidates."""
     blind = spec(input_modalities=("text",))
@@ -258,6 +264,7 @@ def routes(draw: st.DrawFn) -> Route:
     return Route(name="r", tiers=tuple(tiers))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(routes(), st.data(), st.integers(0, 1000))
 def test_everybody_is_a_candidate_or_excluded_once(of: Route, data: st.DataObject, turn: int) -> None:
     """And tiers stay in order, and where nobody is left there is a time to wait for, or nobody can serve at all."""
