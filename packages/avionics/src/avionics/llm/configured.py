@@ -8,7 +8,7 @@ from typing import Any
 from airframe.types import InferenceRequest, Message, ReasoningOptions
 from avionics.settings import LLMConfig
 
-__all__ = ["configured"]
+__all__ = ["configured", "configured_for"]
 
 _SAMPLING = (
     "temperature",
@@ -23,14 +23,19 @@ _SAMPLING = (
 )
 
 
-def configured(request: InferenceRequest, config: LLMConfig, *, model: str | None = None) -> InferenceRequest:
-    """`request` with the fields that it leaves open taken from `config`, and to `model`, if one is given."""
+def configured(request: InferenceRequest, config: LLMConfig) -> InferenceRequest:
+    """`request` with the fields that it leaves open taken from `config`."""
+    return configured_for(request, config, request.model)
+
+
+def configured_for(request: InferenceRequest, config: LLMConfig, model: str | None) -> InferenceRequest:
+    """The same, to `model`; None leaves the choice to the server."""
     changes: dict[str, Any] = {
         name: value
         for name in _SAMPLING
         if (value := getattr(config, name)) is not None and getattr(request, name) is None
     }
-    if model is not None and model != request.model:
+    if model != request.model:
         changes["model"] = model
     if config.stop and not request.stop:
         changes["stop"] = config.stop

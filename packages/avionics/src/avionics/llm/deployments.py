@@ -8,7 +8,7 @@ from airframe.types import InferenceRequest
 from avionics.errors import ConfigurationError
 from avionics.llm.call import Call
 from avionics.llm.catalog import ModelSpec
-from avionics.llm.configured import configured
+from avionics.llm.configured import configured_for
 from avionics.llm.factory import create_llm_provider
 from avionics.llm.nodes import NodePool, NodeProfile
 from avionics.llm.provider import LLMProvider
@@ -45,7 +45,7 @@ class Deployments:
     def request(self, call: Call, deployment: Deployment, provider: LLMProvider) -> InferenceRequest:
         """What it is asked: its own model, and its own parameters where the call says nothing."""
         config = self._config(call.caller.agent_name, deployment.parameters)
-        return configured(call.request, config, model=deployment.model or provider.default_model)
+        return configured_for(call.request, config, deployment.model or provider.default_model)
 
     def spec(self, deployment: Deployment) -> ModelSpec | None:
         """What is known of a deployment's model; None where nothing is. Nothing is sent."""

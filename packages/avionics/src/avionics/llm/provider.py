@@ -35,7 +35,7 @@ from avionics.llm.catalog import (
     truncation_check,
 )
 from avionics.llm.completion_result import CompletionResult, added_usage
-from avionics.llm.configured import configured
+from avionics.llm.configured import configured_for
 from avionics.llm.construction import adapter_for, backups_of, endpoint_of, missing_setting
 from avionics.llm.cost_calculator import CostCalculator, Terms, get_cost_calculator
 from avionics.llm.images import Image, image_part
@@ -373,7 +373,7 @@ class LLMProvider(ABC):
     def _completed(self, request: InferenceRequest) -> InferenceRequest:
         """With the model by its own name, and what the settings say where the caller said nothing."""
         model, config = self._described(request.model or self.default_model)
-        return configured(request, config, model=model)
+        return configured_for(request, config, model)
 
     def _described(self, model: str | None) -> tuple[str | None, LLMConfig]:
         """What the settings say of a model: its own name, where they use an alias, and how it is asked."""
