@@ -121,14 +121,11 @@ class RouteTable:
         """The same route with the first provider, or the one that serves the model, asked for `model` first."""
         first, *others = route.tiers[0].deployments
         provider = self._provider_of(model) or first.provider
+        changed, replaced = Deployment(provider=provider, model=model), set[Deployment]()
         if provider == first.provider:
-            asked = self._with_backups(replace(first, model=model), explicit=True)
+            changed = replace(first, model=model)
             replaced = {first, *takewhile(lambda other: other.backup is not None, others)}
-        else:
-            asked, replaced = (
-                self._with_backups(Deployment(provider=provider, model=model), explicit=True),
-                set[Deployment](),
-            )
+        asked = self._with_backups(changed, explicit=True)
         names = {deployment.name for deployment in (*asked, *replaced)}
         behind = (
             replace(tier, deployments=tuple(each for each in tier.deployments if each.name not in names))
