@@ -96,6 +96,13 @@ def test_a_call_may_name_a_route_a_model_or_a_provider(
     assert names(RouteTable.from_settings(settings).find(model=model, provider=provider)) == expected
 
 
+def test_a_provider_that_a_call_names_has_the_agents_model_if_it_is_the_agents() -> None:
+    """A model is known to its provider: another one is asked for its own default."""
+    routes = table(agents={"default": {"provider": "mock", "model": "a"}})
+    assert names(routes.find(provider="mock")) == [["mock/a"]]
+    assert names(routes.find(provider="anthropic")) == [["anthropic"]]
+
+
 def test_another_model_is_asked_of_the_first_of_the_route_and_its_backups() -> None:
     """Its equals and fallbacks keep their models; who would be asked for the same twice is asked once."""
     routes = table(
