@@ -144,6 +144,14 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def simulation(session: nox.Session) -> None:
+    """Two thousand calls with each of seven seeds, on both event loops, over backends that fail and recover."""
+    session.install(*EDITABLE, *group("test"))
+    environment = {"AVIONICS_SIMULATION_CALLS": "2000"}
+    session.run("pytest", "--timeout", "1200", "tests/simulation", *session.posargs, env=environment)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """CPU time against raw httpx: `nox -s bench -- --size quick`; `--peers openai litellm` measures these too."""
     session.install(*EDITABLE, "aiohttp", "httpx-aiohttp", "httpx-sse")

@@ -79,22 +79,22 @@ class Admission:
         *,
         deadline: float | None,
         priority: int,
-        last: bool,
-        resting: bool,
+        patient: bool,
+        rested: bool,
     ) -> Callable[[AttemptEnd], None]:
         """Leave to ask; gives what is to be told when the attempt is over.
 
-        It is waited for only when this is the `last` deployment: else the next one is asked. A deployment that is
-        `resting` is asked when its time has come, if that is before `deadline`. Raises `LLMError`.
+        Who is not `patient` does not wait for room: there are others to ask. A deployment that is to be `rested` is
+        asked when its time has come, if that is before `deadline`. Raises `NoDeploymentError`, and what limits raise.
         """
         name = deployment.name
-        if resting:
+        if rested:
             await self._rested(name, deadline)
-        elif not self.board.claim_probe(name) and not last:
+        elif not self.board.claim_probe(name) and not patient:
             raise NoDeploymentError(
                 f"{name}: another call is finding out whether it is well again", category=ErrorCategory.OVERLOADED
             )
-        ends = deadline if last else anyio.current_time()
+        ends = deadline if patient else anyio.current_time()
         slot = await self.gate.take(name, priority=priority, deadline=ends)
         within = allowance.take()
         try:
@@ -155,7 +155,7 @@ class Admission:
     def _settle(
         self, end: AttemptEnd, held: Reservation | None, within: Reservation | None, allowance: Allowance
     ) -> None:
-        usage, cost = end.record.usage, end.record.cost_usd
+        usage, cost = end.usage, end.cost_usd
         if end.record.category is not None and usage is None and not cost:
             allowance.give_back(within)
             if held:

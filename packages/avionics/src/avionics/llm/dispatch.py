@@ -20,7 +20,7 @@ import anyio
 from airframe.cancellation import attempts_of
 from airframe.errors import AirframeError, CallTimeoutError, ErrorCategory
 from airframe.types import Attempt, InferenceResult
-from avionics.errors import AvionicsError, ConfigurationError, NoDeploymentError
+from avionics.errors import AvionicsError, ConfigurationError, NoDeploymentError, RateLimitExceededError
 from avionics.llm.admission import Admission, Allowance
 from avionics.llm.call import Call
 from avionics.llm.continuation import can_continue
@@ -115,11 +115,13 @@ class _Race(Generic[AnswerT]):
     failures: list[AvionicsError] = field(default_factory=list[AvionicsError])
     remaining: tuple[Deployment, ...] = ()
     asked: list[Deployment] = field(default_factory=list[Deployment])
+    waited_for: set[Deployment] = field(default_factory=set[Deployment])
     lanes: int = 0
     fault: BaseException | None = None
 
     def __post_init__(self) -> None:
         self.remaining = self.task.plan.targets
+        self.waited_for = set(self.task.plan.resting)
 
     async def run(self) -> None:
         """One lane: the next deployment until one answers, here or in another lane."""
@@ -129,6 +131,9 @@ class _Race(Generic[AnswerT]):
             self.remaining = tuple(rest)
             try:
                 answered = await self._ask(deployment)
+            except (NoDeploymentError, RateLimitExceededError) as error:
+                if not self._put_off(deployment):
+                    self._failed(error)
             except AvionicsError as error:
                 self._failed(error)
             else:
@@ -172,8 +177,8 @@ class _Race(Generic[AnswerT]):
             self.task.allowance,
             deadline=self.task.deadline,
             priority=self.task.priority,
-            last=not self.remaining and self.lanes == 1,
-            resting=deployment in self.task.plan.resting,
+            patient=self._is_patient(deployment),
+            rested=deployment in self.waited_for,
         )
         attempt = call.begin(provider, request, deployment=deployment.name, reason=self._reason(deployment))
         attempt.when_closed.append(told)
@@ -211,6 +216,20 @@ class _Race(Generic[AnswerT]):
             return "hedge"
         same = deployment.backup is not None and self.asked[-1].provider == deployment.provider
         return "failover" if same else "fallback"
+
+    def _is_patient(self, deployment: Deployment) -> bool:
+        """Whether it is waited for until it may be asked: there is nobody else, or it is its second turn."""
+        return deployment in self.waited_for or (not self.remaining and self.lanes == 1)
+
+    def _put_off(self, deployment: Deployment) -> bool:
+        """Have it asked later, before those who are left alone; once. It has not failed: it had no room."""
+        if self._is_patient(deployment):
+            return False
+        resting = self.task.plan.resting
+        ready = [each for each in self.remaining if each not in resting]
+        self.remaining = (*ready, deployment, *(each for each in self.remaining if each in resting))
+        self.waited_for.add(deployment)
+        return True
 
     def _enough(self) -> bool:
         """Whether as many were asked as may be, or somebody was, and the time of the call is over."""

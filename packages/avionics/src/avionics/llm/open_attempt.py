@@ -12,17 +12,19 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from airframe.cancellation import attempts_of
 from airframe.errors import AirframeError, ErrorCategory
 from airframe.stream import InferenceStream
-from airframe.types import Attempt, InferenceRequest, InferenceResult, RateLimit
+from airframe.types import Attempt, InferenceRequest, InferenceResult, RateLimit, Usage
 from avionics.errors import LLMError, llm_error
 from avionics.llm.cost_calculator import Terms
 from avionics.llm.ledger import Ledger
 from avionics.llm.provider import LLMProvider
 from avionics.llm.records import AttemptFinished, AttemptReason
+from avionics.llm.spending import total_cost, total_usage
 from avionics.llm.usage_estimate import Consumption, broken_consumption, may_be_billed, whole_consumption
 
 __all__ = ["AttemptEnd", "OpenAttempt", "server_of"]
@@ -37,12 +39,13 @@ _MOST_GAPS = 64
 class AttemptEnd:
     """How an attempt ended, for those who keep count of deployments.
 
-    `record` is that of the last exchange; `exchanges` counts them all. `retry_after` is for how many seconds the
-    backend wants to be left alone; `rate_limit` is what it said of the account's limits.
+    `record` is that of the last exchange; `usage` and `cost_usd` are of all of them. `retry_after` is for how many
+    seconds the backend wants to be left alone; `rate_limit` is what it said of the account's limits.
     """
 
     record: AttemptFinished
-    exchanges: int
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
     retry_after: float | None = None
     rate_limit: RateLimit | None = None
 
@@ -121,9 +124,10 @@ class OpenAttempt:
             return
         self._open = False
         *retried, last = exchanges or (self._own_account(error.category if error else None, error),)
+        records: list[AttemptFinished] = []
         for exchange in retried:
             sent = may_be_billed(exchange.category, exchange.status, None)
-            self._note(exchange, broken_consumption(self.request, None, pieces=0, sent=sent))
+            records.append(self._note(exchange, broken_consumption(self.request, None, pieces=0, sent=sent)))
         if error is not None:
             last = replace(last, category=error.category, error=str(error))
         if whole := error is None and last.category is None:
@@ -132,11 +136,13 @@ class OpenAttempt:
             sent = may_be_billed(last.category, last.status, error.phase if error else None)
             consumption = broken_consumption(self.request, answer, pieces=self.pieces, sent=sent)
         record = self._note(last, consumption, answer or InferenceResult(), error)
+        records.append(record)
         if self._streamed:
             self.provider.record(error or (answer if whole else None))
         end = AttemptEnd(
             record=record,
-            exchanges=len(retried) + 1,
+            usage=total_usage(records),
+            cost_usd=total_cost(records),
             retry_after=error.retry_after if error else None,
             rate_limit=answer.rate_limit if answer else None,
         )
