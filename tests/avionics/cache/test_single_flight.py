@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import anyio
 import pytest
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from airframe.testing.clock import Clock
 from airframe.types import FinishReason, InferenceResult
@@ -176,16 +177,42 @@ async def test_nobody_waits_when_the_settings_say_so(plan: Plan, result: Result)
     assert [turn.outcome for turn in turns] == ["miss"] * 3
 
 
-async def test_who_wants_a_younger_answer_asks_for_itself(
-    memory_cache: ResponseCache, plan: Plan, result: Result, clock: Clock
-) -> None:
-    """What another call found in the cache may be too old for this one."""
-    planned = plan(memory_cache)
-    async with await memory_cache.begin(planned()) as turn:
+class SlowStore(MemoryStore):
+    """Finds nothing until the test lets it."""
+
+    in_process: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__(max_entries=9, max_bytes=99_999)
+        self.may_find = threading.Event()
+        self.may_find.set()
+
+    def get(self, key: str, /) -> bytes | None:
+        self.may_find.wait()
+        return super().get(key)
+
+
+async def test_who_wants_a_younger_answer_asks_for_itself(plan: Plan, result: Result, clock: Clock) -> None:
+    """What another call finds in the cache at the same time may be too old for this one."""
+    store = SlowStore()
+    cache = ResponseCache(store, CacheSettings(timeout=LONG, wait=LONG), clock=lambda: clock.now)
+    planned = plan(cache)
+    async with await cache.begin(planned()) as turn:
         await turn.keep(result(), provider="openai", model="m")
     clock.now += 100
-    async with await memory_cache.begin(planned(ttl=50)) as turn:
-        assert turn.answer is None
+    store.may_find.clear()
+    outcomes: list[str] = []
+
+    async def call(ttl: float | None) -> None:
+        outcomes.append((await cache.begin(planned(ttl=ttl))).outcome)
+
+    async with anyio.create_task_group() as tasks:
+        for ttl in (None, 50, 200):
+            tasks.start_soon(call, ttl)
+            await checkpoint()
+            await checkpoint()
+        store.may_find.set()
+    assert sorted(outcomes) == ["hit", "miss", "shared"]
 
 
 async def test_threads_with_event_loops_of_their_own(memory_cache: ResponseCache, plan: Plan, result: Result) -> None:
