@@ -36,7 +36,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, object]:
 
 def gateway_of(limits: dict[str, Any], **scripts: list[Step]) -> ScriptedGateway:
     first, *others = scripts
-    settings = Settings(llm_provider=first, llm_fallback_providers=others, limits=limits)
+    providers = {
+        name: {"kind": "openai_compatible", "base_url": "http://mock.invalid"} for name in {"unpriced"} & {*others}
+    }
+    settings = Settings(llm_provider=first, llm_fallback_providers=others, limits=limits, providers=providers)
     named: dict[str, Any] = dict(scripts)
     return ScriptedGateway(settings=settings, clock=LoopClock(), prices=[PRICE], **named)
 
@@ -122,6 +125,19 @@ async def test_when_the_budget_of_one_provider_is_spent_the_next_is_asked(ask: A
     with pytest.raises(AllAttemptsFailedError) as caught:
         await ask(gateway)
     assert isinstance(caught.value.causes[0], BudgetExceededError)
+
+
+async def test_a_fallback_without_a_known_price_is_not_asked_on_a_budget(ask: Ask) -> None:
+    """The primary, whose price is known, is; the fallback's refusal names the budget."""
+    gateway = gateway_of(
+        {"budgets": [{"usd": 10, "per": "total"}]},
+        openai=[Answer(text="a", usage=USAGE), Failure(ErrorCategory.SERVER)],
+        unpriced=[],
+    )
+    assert (await ask(gateway)).text == "a"
+    with pytest.raises(AllAttemptsFailedError) as caught:
+        await ask(gateway)
+    assert isinstance(caught.value.causes[1], BudgetExceededError)
 
 
 async def test_a_rate_lets_calls_wait() -> None:

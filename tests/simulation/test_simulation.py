@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import repeat
 from typing import Any, Literal, TypeAlias
 
@@ -183,7 +184,7 @@ class Simulation:
             limiter=Limiter.from_settings(settings, clock=anyio.current_time),
         )
         for backend in self.backends:
-            backend.looked_at = lambda name=backend.name: self._note_peak(name)
+            backend.looked_at = partial(self._note_peak, backend.name)
 
     async def run(self) -> None:
         """Make the calls, at random moments."""

@@ -12,7 +12,7 @@ from airframe.types import InferenceRequest
 from avionics.errors import NoDeploymentError
 from avionics.llm.call import Call
 from avionics.llm.demands import Demands
-from avionics.llm.limits import Limiter, Reservation
+from avionics.llm.limits import Demand, Limiter, Reservation
 from avionics.llm.nodes import NodePool
 from avionics.llm.open_attempt import AttemptEnd
 from avionics.llm.provider import LLMProvider
@@ -96,9 +96,12 @@ class Admission:
             )
         ends = deadline if patient else anyio.current_time()
         slot = await self.gate.take(name, priority=priority, deadline=ends)
-        within = allowance.take()
+        await self.settlements.carry_out()
+        demand = self.demands.of_exchange(call, provider, request) if self.limiter else None
+        # What is held for the call is known to be enough only where the price of the exchange is known.
+        within = allowance.take() if demand is not None and demand.cost_usd is not None else None
         try:
-            held = await self._hold(call, provider, request, within, deadline=ends, priority=priority)
+            held = await self._hold(demand, within, deadline=ends, priority=priority)
         except BaseException:
             allowance.give_back(within)
             slot.release()
@@ -139,17 +142,14 @@ class Admission:
 
     async def _hold(
         self,
-        call: Call,
-        provider: LLMProvider,
-        request: InferenceRequest,
+        demand: Demand | None,
         within: Reservation | None,
         *,
         deadline: float | None,
         priority: int,
     ) -> Reservation | None:
-        if not self.limiter:
+        if demand is None:
             return None
-        demand = self.demands.of_exchange(call, provider, request)
         return await self.limiter.reserve(demand, deadline=deadline, priority=priority, within=within)
 
     def _settle(

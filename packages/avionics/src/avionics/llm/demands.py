@@ -48,16 +48,15 @@ class Demands:
         )
 
     def of_call(self, call: Call, candidates: Iterable[Deployment]) -> Demand:
-        """The most that any of `candidates` may use; the price is unknown as soon as that of one is."""
+        """The most that any of `candidates` may use; of those whose price is known, as far as there are any."""
         demands = [demand for each in candidates if (demand := self._of_candidate(call, each))]
-        costs = [demand.cost_usd for demand in demands]
-        known = [cost for cost in costs if cost is not None]
+        known = [demand.cost_usd for demand in demands if demand.cost_usd is not None]
         return Demand(
             agent=call.caller.agent_name,
             tenant=call.caller.tenant,
             input_tokens=max((demand.input_tokens for demand in demands), default=0),
             output_tokens=max((demand.output_tokens for demand in demands), default=0),
-            cost_usd=max(known) if known and len(known) == len(costs) else None,
+            cost_usd=max(known, default=None),
         )
 
     def _of_candidate(self, call: Call, deployment: Deployment) -> Demand | None:
