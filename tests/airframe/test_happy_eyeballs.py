@@ -12,8 +12,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from airframe import _happy_eyeballs
-from airframe._happy_eyeballs import connected_socket
+from airframe._http import happy_eyeballs
+from airframe._http.happy_eyeballs import connected_socket
 from airframe.testing.hostile import full_port, unused_port
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
 async def test_the_next_address_follows_a_failed_one(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that refuses is no reason to wait."""
     resolve_to(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.1")
-    monkeypatch.setattr(_happy_eyeballs, "NEXT_ADDRESS_SECONDS", 60.0)
+    monkeypatch.setattr(happy_eyeballs, "NEXT_ADDRESS_SECONDS", 60.0)
     raw = await connected_socket(NAME, listener.getsockname()[1])
     assert raw.getpeername()[0] == "127.0.0.1"
     raw.close()
@@ -62,7 +62,7 @@ async def test_the_next_address_follows_a_silent_one(monkeypatch: pytest.MonkeyP
 async def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose IPv6 is broken tries one such address, not all of them, before the other kind."""
     resolve_to(monkeypatch, "::1", "::2", "::3", "127.0.0.1", "127.0.0.2", "127.0.0.1")
-    addresses = await _happy_eyeballs._addresses(NAME, 80)
+    addresses = await happy_eyeballs._addresses(NAME, 80)
     assert [host for _, (host, _) in addresses] == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airframe._http import HttpTransport, httpx_connector
+from airframe._http.connectors import httpx_connector
+from airframe._http.http_transport import HttpTransport
 from airframe.adapters import (
     AnthropicAdapter,
     HttpAdapter,

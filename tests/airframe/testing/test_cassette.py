@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from airframe import EndpointSpec, OpenAICompatibleAdapter
-from airframe._http import HttpRequest
 from airframe.endpoints import HealthState, Limits
 from airframe.errors import (
     AirframeError,
@@ -28,6 +27,7 @@ from airframe.testing.cassette import CassetteError, UnmatchedRequestError
 from airframe.testing.mutators import cut_after, split_every, unavailable
 from airframe.testing.playback import PlaybackTransport
 from airframe.testing.reply import Breakdown, Chunk, Reply
+from airframe.transport import HttpRequest
 from airframe.types import InferenceRequest, Message, TokenEvent
 
 pytestmark = pytest.mark.anyio

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airframe import EndpointSpec, OpenAICompatibleAdapter
-from airframe._http import HttpRequest
 from airframe.testing import Cassette
 from airframe.testing.cassette import CassetteError, UnmatchedRequestError
 from airframe.testing.cassette.credentials import find_credential
 from airframe.testing.mutators import split_every
 from airframe.testing.playback import PlaybackTransport
 from airframe.testing.reply import Breakdown, Reply
+from airframe.transport import HttpRequest
 from airframe.types import InferenceRequest, Message
 
 pytestmark = pytest.mark.anyio

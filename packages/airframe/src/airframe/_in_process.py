@@ -24,10 +24,10 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from airframe._http import HttpRequest
 from airframe.endpoints import EndpointSpec
 from airframe.errors import BackendError, ErrorCategory, LimitExceededError, Phase
 from airframe.protocols.reading import object_in, parse_object, whole_number_in
+from airframe.transport import HttpRequest
 
 __all__ = ["Generation", "InProcessTransport", "Load", "LoadedModel", "ModelOptions", "as_event", "existing_model"]
 

@@ -19,7 +19,6 @@ from uuid import UUID, uuid4, uuid5
 import anyio
 
 from airframe._alarm import Alarm, AlarmRang
-from airframe._http import HttpRequest
 from airframe.cancellation import keep_attempts
 from airframe.endpoints import EndpointSpec, Limits, Timeouts
 from airframe.errors import (
@@ -38,12 +37,13 @@ from airframe.protocols.reading import excerpt
 from airframe.rate_limits import parse_rate_limit
 from airframe.redaction import redact
 from airframe.retry import RetryBudget, RetryPolicy
+from airframe.transport import HttpRequest, Response, Transport
 from airframe.types.attempt import Attempt
 from airframe.types.events import DoneEvent, MessageEvent, ReasoningEvent, StreamEvent, TokenEvent, ToolCallEvent
 from airframe.types.messages import ReasoningPart, TextPart, ToolCall
 from airframe.types.result import InferenceResult, InferenceWarning
 
-__all__ = ["Call", "Exchange", "HttpEventSource", "Prepare", "Prepared", "Response", "Transport", "read_whole_answer"]
+__all__ = ["Call", "Exchange", "HttpEventSource", "Prepare", "Prepared", "read_whole_answer"]
 
 T = TypeVar("T")
 
@@ -63,39 +63,6 @@ class Prepared:
     format: WireFormat
     warnings: Sequence[InferenceWarning] = ()
     options: DecodeOptions = field(default_factory=DecodeOptions)
-
-
-class Response(Protocol):
-    """The head of an answer, and its body piece by piece."""
-
-    status: int
-    headers: Mapping[str, str]
-
-    async def read(self, limit: int) -> bytes:
-        """The next piece of the body; empty at its end. Raises `AirframeError`, also beyond `limit` bytes in all."""
-        ...
-
-    def abandon(self) -> None:
-        """Disconnect now, without waiting. Safe from any thread and from garbage collection."""
-        ...
-
-    async def aclose(self) -> None:
-        """Disconnect, unless the body was read to its end."""
-        ...
-
-
-class Transport(Protocol):
-    """Where requests go: over the network, or to a model in this process."""
-
-    async def send(
-        self, endpoint: EndpointSpec, request: HttpRequest, *, connect_timeout: float | None, header_bytes: int
-    ) -> Response:
-        """Send, and wait for the head of the answer. Raises `AirframeError`."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of what is held open."""
-        ...
 
 
 class Prepare(Protocol):

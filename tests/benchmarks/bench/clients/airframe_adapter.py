@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any, cast
 
 from airframe import EndpointSpec, InferenceRequest, Message, OpenAIChatAdapter
-from airframe._http import Connector, HttpTransport, httpx_connector
+from airframe._http.connectors import Connector, httpx_connector
+from airframe._http.http_transport import HttpTransport
 from airframe.endpoints import BackendKind
 from airframe.types.messages import Role
 from bench.clients.client import KEY, MODEL, Client, Turn

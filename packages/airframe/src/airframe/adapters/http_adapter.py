@@ -11,17 +11,17 @@ from typing import ClassVar, TypedDict, TypeVar, cast
 import anyio
 from pydantic_core import from_json
 
-from airframe._http import HttpRequest, HttpTransport
 from airframe._version import __version__
 from airframe.adapters.adapter import Adapter
 from airframe.endpoints import EndpointSpec, HealthReport, HealthState, Limits, ServerLoad, Timeouts
 from airframe.errors import AirframeError, ConfigurationError, ErrorCategory, MalformedAnswerError, Phase
-from airframe.exchange import Call, Exchange, HttpEventSource, Prepared, Transport, read_whole_answer
+from airframe.exchange import Call, Exchange, HttpEventSource, Prepared, read_whole_answer
 from airframe.preview import RequestPreview
 from airframe.protocols.protocol import DecodeOptions, Protocol
 from airframe.protocols.reading import JSONDict, objects_in, parse_object, text_in
 from airframe.retry import RetryBudget, RetryPolicy
 from airframe.stream import InferenceStream
+from airframe.transport import HttpRequest, Transport
 from airframe.types.json_value import JSONObject, JSONValue
 from airframe.types.request import InferenceRequest, Markup
 from airframe.types.result import InferenceResult, ModelInfo
@@ -78,7 +78,7 @@ class HttpAdapter(Adapter):
         self._retry = retry or (RetryPolicy() if max_retries is None else RetryPolicy(max_retries=max_retries))
         self._budgets: defaultdict[str, RetryBudget] = defaultdict(self._retry.new_budget)
         self._limits = limits or Limits()
-        self._transport = transport or HttpTransport()
+        self._transport = transport or _http_transport()
         self._owns_transport = transport is None
 
     # -- the host dialect
@@ -226,6 +226,13 @@ async def told(answer: Awaitable[AnswerT]) -> AnswerT | None:
         return await answer
     except AirframeError:
         return None
+
+
+def _http_transport() -> Transport:
+    """Loads the HTTP client, so that those who never make an adapter over HTTP do without."""
+    from airframe._http.http_transport import HttpTransport
+
+    return HttpTransport()
 
 
 def _state(error: AirframeError) -> HealthState:

@@ -12,11 +12,11 @@ from typing import TypeAlias
 import anyio
 import anyio.lowlevel
 
-from airframe._http import HttpRequest
 from airframe.endpoints import EndpointSpec
 from airframe.errors import AirframeError, LimitExceededError, Phase
 from airframe.testing.clock import Clock, Timer
 from airframe.testing.reply import Breakdown, Chunk, Reply
+from airframe.transport import HttpRequest
 
 __all__ = ["Answerer", "PlaybackResponse", "PlaybackTransport"]
 

@@ -20,9 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-from airframe._http import HttpRequest, HttpTransport
+from airframe._http.http_transport import HttpTransport
 from airframe.endpoints import EndpointSpec
-from airframe.exchange import Transport
 from airframe.testing.cassette.exchange import CassetteError, CassetteExchange
 from airframe.testing.cassette.file_format import parse_cassette, write_cassette
 from airframe.testing.cassette.matching import difference, is_same_request
@@ -32,6 +31,7 @@ from airframe.testing.clock import Clock
 from airframe.testing.mutators import Mutator, chained
 from airframe.testing.playback import PlaybackTransport
 from airframe.testing.reply import Breakdown, Reply
+from airframe.transport import HttpRequest, Transport
 
 __all__ = ["Cassette", "Mode", "UnmatchedRequestError"]
 

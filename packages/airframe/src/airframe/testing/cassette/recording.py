@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from airframe._http import HttpRequest
 from airframe.endpoints import EndpointSpec
 from airframe.errors import AirframeError
-from airframe.exchange import Response, Transport
 from airframe.testing.cassette.exchange import CassetteExchange
 from airframe.testing.cassette.redacting import Redactor
 from airframe.testing.reply import Breakdown, Chunk, End, Reply
+from airframe.transport import HttpRequest, Response, Transport
 
 __all__ = ["RecordingResponse", "RecordingTransport"]
 

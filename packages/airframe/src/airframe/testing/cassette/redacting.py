@@ -15,12 +15,12 @@ from itertools import accumulate
 from typing import cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from airframe._http import HttpRequest
 from airframe.endpoints import EndpointSpec
 from airframe.redaction import MASK
 from airframe.testing.cassette.credentials import Secrets, find_credential
 from airframe.testing.cassette.exchange import CassetteError, CassetteExchange, CassetteRequest
 from airframe.testing.reply import Breakdown, Chunk, Reply
+from airframe.transport import HttpRequest
 
 __all__ = ["Redactor", "check_exchange"]
 

@@ -19,7 +19,7 @@ from anyio.abc import ByteStream as AnyioStream
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 
-from airframe._happy_eyeballs import connected_socket
+from airframe._http.happy_eyeballs import connected_socket
 
 __all__ = ["ByteStream", "connect"]
 

@@ -12,22 +12,18 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import anyio
 import httpx
 
-from airframe._byte_stream import ByteStream, connect
+from airframe._http.byte_stream import ByteStream, connect
+from airframe._http.chunked import ChunkedDecoder
 
 __all__ = ["Http1Transport"]
 
-MOST_LINE_BYTES = 4096
-"""The longest line with a chunk's size. Nobody is known to send extensions there."""
-
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
-_CHUNK_BEGIN = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _CUT = "peer closed connection without sending complete message body"
 
 
@@ -92,7 +88,7 @@ class _Reader:
             lines = (await self._until_blank_line()).split(b"\r\n")
             match = _STATUS_LINE.fullmatch(lines[0])
             if match is None:
-                raise httpx.RemoteProtocolError(f"no status line: {lines[0][:80]!r}")
+                raise httpx.RemoteProtocolError(f"no status line: {_quoted(lines[0][:80])}")
             status = int(match[2])
             if status == 101:
                 raise httpx.RemoteProtocolError("the server switched to another protocol, which nobody asked for")
@@ -182,7 +178,7 @@ class _EndlessBody(_Body):
 class _ChunkedBody(_Body):
     def __init__(self, transport: Http1Transport, reader: _Reader, *, keep_alive: bool) -> None:
         super().__init__(transport, reader, keep_alive=keep_alive)
-        self._decoder = _ChunkedDecoder(reader.header_bytes)
+        self._decoder = ChunkedDecoder(reader.header_bytes)
 
     async def _next(self) -> bytes:
         """What all chunks that have come hold, joined: servers send one for each event."""
@@ -199,85 +195,6 @@ class _ChunkedBody(_Body):
         return content
 
 
-class _ChunkedDecoder:
-    """Takes a chunked body out of its framing: RFC 9112, 7.1."""
-
-    def __init__(self, trailer_bytes: int) -> None:
-        self.complete = False
-        self.rest = b""
-        """What is still to be read, or, after the end, what does not belong to the body."""
-        self._left = 0  # of the chunk that is being read
-        self.violation: httpx.RemoteProtocolError | None = None
-        """Why nothing more can be read; raised once all that came before is handed out."""
-        self._expected: Literal["size", "end of chunk", "trailer"] = "size"
-        self._trailer_bytes_left = trailer_bytes
-
-    def feed(self, data: bytes) -> bytes:
-        """The content that `data` holds."""
-        pieces: list[bytes] = []
-        try:
-            self._take(data, pieces)
-        except httpx.RemoteProtocolError as violation:
-            if not pieces:
-                raise
-            self.violation = violation
-        return b"".join(pieces)
-
-    def _take(self, data: bytes, pieces: list[bytes]) -> None:
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        position = 0
-        while not self.complete:
-            if self._expected == "size":
-                position = self._whole_chunks(data, position, pieces)
-            if self._left:
-                piece = data[position : position + self._left]
-                pieces.append(piece)
-                position += len(piece)
-                self._left -= len(piece)
-                if self._left:
-                    break
-            end = data.find(b"\r\n", position)
-            if end < 0:
-                if len(data) - position > MOST_LINE_BYTES:
-                    raise httpx.RemoteProtocolError(
-                        f"no end of a line within {MOST_LINE_BYTES} bytes: {self._expected}"
-                    )
-                break
-            self._line(data[position:end])
-            position = end + 2
-        self.rest = data[position:]
-
-    def _whole_chunks(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        """Take the chunks that are there from beginning to end, as most are; tells where the first other one begins."""
-        while match := _CHUNK_BEGIN.match(data, position):
-            begin = match.end()
-            end = begin + int(match[1], 16)
-            if end == begin or not data.startswith(b"\r\n", end):
-                break
-            pieces.append(data[begin:end])
-            position = end + 2
-        return position
-
-    def _line(self, line: bytes) -> None:
-        if self._expected == "size":
-            match = _CHUNK_SIZE.fullmatch(line)
-            if match is None:
-                raise httpx.RemoteProtocolError(f"no chunk size: {line[:40]!r}")
-            self._left = int(match[1], 16)
-            self._expected = "end of chunk" if self._left else "trailer"
-        elif self._expected == "end of chunk":
-            if line:
-                raise httpx.RemoteProtocolError("a chunk is longer than announced")
-            self._expected = "size"
-        elif line:
-            self._trailer_bytes_left -= len(line)
-            if self._trailer_bytes_left < 0:
-                raise httpx.RemoteProtocolError("too long: the trailer")
-        else:
-            self.complete = True
-
-
 def _body(
     transport: Http1Transport, reader: _Reader, version: bytes, status: int, fields: list[tuple[bytes, bytes]]
 ) -> _Body:
@@ -290,13 +207,13 @@ def _body(
         return _Body(transport, reader, keep_alive=keep_alive)
     if coding is not None:
         if coding.lower() != b"chunked":
-            raise httpx.RemoteProtocolError(f"unknown transfer coding: {coding[:40]!r}")
+            raise httpx.RemoteProtocolError(f"unknown transfer coding: {_quoted(coding[:40])}")
         return _ChunkedBody(transport, reader, keep_alive=keep_alive and length is None)
     if length is not None:
         sizes = {size.strip() for size in length.split(b",")}
         size = sizes.pop()
         if sizes or not size.isdigit() or len(size) > 15:
-            raise httpx.RemoteProtocolError(f"no content length: {length[:40]!r}")
+            raise httpx.RemoteProtocolError(f"no content length: {_quoted(length[:40])}")
         return _SizedBody(transport, reader, keep_alive=keep_alive, size=int(size))
     return _EndlessBody(transport, reader, keep_alive=False)
 
@@ -312,7 +229,7 @@ def _combined(fields: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
 def _field(line: bytes) -> tuple[bytes, bytes]:
     match = _FIELD_LINE.fullmatch(line)
     if match is None:
-        raise httpx.RemoteProtocolError(f"no header: {line[:80]!r}")
+        raise httpx.RemoteProtocolError(f"no header: {_quoted(line[:80])}")
     return match[1], match[2]
 
 
@@ -321,10 +238,15 @@ def _request_bytes(request: httpx.Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     for name, value in request.headers.raw:
         if not _FIELD_LINE.fullmatch(name + b":" + value):
-            raise httpx.LocalProtocolError(f"the header {name[:40]!r} holds what no header may", request=request)
+            raise httpx.LocalProtocolError(f"the header {_quoted(name[:40])} holds what no header may", request=request)
         lines.append(name + b": " + value)
     body = b"".join(cast("httpx.SyncByteStream", request.stream))
     return b"\r\n".join((*lines, b"", body))
+
+
+def _quoted(data: bytes) -> str:
+    """Bytes of a head, as they are written."""
+    return repr(data.decode("latin-1"))
 
 
 def _said(error: BaseException) -> str:
