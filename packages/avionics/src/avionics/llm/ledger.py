@@ -47,7 +47,13 @@ class Ledger:
         """What an exchange cost; unknown where the prices cannot say or fail."""
         cost = self._faults.contained(
             "cost_calculator",
-            lambda: attempt_cost(self._prices, provider, models, consumption, reported=reported, terms=terms),
+            attempt_cost,
+            self._prices,
+            provider,
+            models,
+            consumption,
+            reported=reported,
+            terms=terms,
         )
         return cost or Cost()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from airframe.cancellation import attempts_of
@@ -220,7 +221,12 @@ class OpenAttempt:
 
 def server_of(provider: LLMProvider) -> tuple[str | None, int | None]:
     """Host and port of a provider's endpoint."""
-    parts = urlsplit(provider.endpoint.base_url)
+    return _server_at(provider.endpoint.base_url)
+
+
+@lru_cache(maxsize=256)
+def _server_at(base_url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(base_url)
     return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 

@@ -54,12 +54,12 @@ class Deployment:
     when: Conditions = Conditions()
     own_quota: bool = False
     node: str | None = None
+    name: str = field(init=False, compare=False, repr=False)
+    """Unique in a chain, and what health is kept under: `openai`, `openai/gpt-5`, `openai/gpt-5#0` for a backup,
+    `llamaserver@left` for a node.
+    """
 
-    @property
-    def name(self) -> str:
-        """Unique in a chain, and what health is kept under: `openai`, `openai/gpt-5`, `openai/gpt-5#0` for a backup,
-        `llamaserver@left` for a node.
-        """
+    def __post_init__(self) -> None:
         model = "" if self.model is None else f"/{self.model}"
         place = f"#{self.backup}" if self.backup is not None else f"@{self.node}" if self.node is not None else ""
-        return f"{self.provider}{model}{place}"
+        object.__setattr__(self, "name", f"{self.provider}{model}{place}")  # asked for many times in a call
