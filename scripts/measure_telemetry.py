@@ -4,7 +4,8 @@
 
 Calls go through a gateway to a scripted provider, which takes no time of its own. The variants take turns, and of each
 the best stretch of calls counts, because other programs only ever add to a time. "path" is the thread that makes the
-calls; "process" is everything, the threads that export included, until all is exported.
+calls; "process" is everything, the threads that export included, until all is exported. Function calls are counted
+instead of timed: those of the path, of Python and of C, which are the same on every machine, however busy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +38,13 @@ from avionics.settings import Settings
 from avionics.telemetry import CallLogger, OpenTelemetryObserver, Telemetry, setup
 from avionics.testing import RecordingObserver
 
-SHORT, LONG = 8, 512
+SHORT, LONG = 16, 512
 """Events of a stream."""
 
+KINDS = {
+    name: Answer(chunks=["word "] * events, usage=Usage(input_tokens=1000, output_tokens=events))
+    for name, events in (("whole", 1), (f"stream of {SHORT}", SHORT), (f"stream of {LONG}", LONG))
+}
 STRETCH = 20
 """Calls that are timed at once."""
 
@@ -74,27 +80,36 @@ class Variant:
         self.best[kind] = Cost(min(path, best.path), min(process, best.process))
 
     async def _make_calls(self, answer: Answer, calls: int, streamed: bool) -> tuple[float, float]:
-        provider = MockProvider(itertools.repeat(answer), name="openai", default_model="gpt-4.1-mini")
-        settings = Settings(llm_provider="openai")
-        gateway = LLMGateway(settings, (), observers=self._observers, providers={"openai": provider})
+        gateway = self._gateway(answer)
         path, process = math.inf, time.process_time()
         for _ in range(0, calls, STRETCH):
             began = time.thread_time()
             for _ in range(STRETCH):
-                if streamed:
-                    async for _ in gateway.complete_stream("Why?", agent_name="planner"):
-                        pass
-                else:
-                    await gateway.complete("Why?", agent_name="planner")
+                await make_call(gateway, streamed=streamed)
             path = min(path, (time.thread_time() - began) / STRETCH)
         if self._telemetry:
             self._telemetry.flush()
         return path, (time.process_time() - process) / calls
 
+    async def count(self, kind: str, answer: Answer) -> float:
+        """Function calls of one call."""
+        gateway, counter = self._gateway(answer), FunctionCalls()
+        for _ in range(STRETCH):  # all is loaded, and every series of metrics is there
+            await make_call(gateway, streamed=kind.startswith("stream"))
+        with counter:
+            for _ in range(STRETCH):
+                await make_call(gateway, streamed=kind.startswith("stream"))
+        return counter.number / STRETCH
+
+    def _gateway(self, answer: Answer) -> LLMGateway:
+        provider = MockProvider(itertools.repeat(answer), name="openai", default_model="gpt-4.1-mini")
+        settings = Settings(llm_provider="openai")
+        return LLMGateway(settings, (), observers=self._observers, providers={"openai": provider})
+
     async def measure_directly(self) -> float:
         """CPU seconds of the observers alone for one whole answer."""
         recorder = RecordingObserver()
-        provider = MockProvider([answer_of(1)], name="openai", default_model="gpt-4.1-mini")
+        provider = MockProvider([KINDS["whole"]], name="openai", default_model="gpt-4.1-mini")
         gateway = LLMGateway(Settings(llm_provider="openai"), (), observers=[recorder], providers={"openai": provider})
         await gateway.complete("Why?", agent_name="planner")
         (call,), end = recorder.started, recorder.end
@@ -148,6 +163,30 @@ def forgetful_sdk(stack: ExitStack) -> tuple[TracerProvider, MeterProvider]:
     return tracers, MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
 
 
+async def make_call(gateway: LLMGateway, *, streamed: bool) -> None:
+    if streamed:
+        async for _ in gateway.complete_stream("Why?", agent_name="planner"):
+            pass
+    else:
+        await gateway.complete("Why?", agent_name="planner")
+
+
+class FunctionCalls:
+    """Counts the function calls of this thread, of Python and of C."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _count(self, _frame: object, event: str, _argument: object) -> None:
+        self.number += event in {"call", "c_call"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=2000, help="calls of a round")
@@ -156,22 +195,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         variants = make_variants(Path(folder), stack)
         for _ in range(options.rounds):
-            for kind, answer, calls in (
-                ("whole", answer_of(1), options.calls),
-                (f"stream of {SHORT}", answer_of(SHORT), options.calls // 4),
-                (f"stream of {LONG}", answer_of(LONG), options.calls // 20),
-            ):
+            for (kind, answer), share in zip(KINDS.items(), (1, 4, 20), strict=True):
                 for variant in variants.values():
-                    variant.measure(kind, answer, -(-calls // STRETCH) * STRETCH)
+                    variant.measure(kind, answer, math.ceil(options.calls / share / STRETCH) * STRETCH)
         show(variants)
+        show_counts(variants)
         print("the observer alone, told of a whole answer:")
         for name, variant in variants.items():
             print(f"{name:24}{anyio.run(variant.measure_directly) * 1e6:12.1f}")
         print(f"{'bare SDK':24}{measure_bare_sdk(stack) * 1e6:12.1f}")
-
-
-def answer_of(events: int) -> Answer:
-    return Answer(chunks=["word "] * events, usage=Usage(input_tokens=1000, output_tokens=events))
 
 
 def make_variants(folder: Path, stack: ExitStack) -> Mapping[str, Variant]:
@@ -208,6 +240,17 @@ def show(variants: Mapping[str, Variant]) -> None:
         between = LONG - SHORT
         figures.append(Cost((long.path - short.path) / between, (long.process - short.process) / between))
         print(f"{name:24}" + "".join(f"{one.path * 1e6:12.1f}{one.process * 1e6:12.1f}" for one in figures))
+
+
+def show_counts(variants: Mapping[str, Variant]) -> None:
+    print("function calls of the path, more than off:")
+    off: list[float] = []
+    for name, variant in variants.items():
+        counts = [anyio.run(variant.count, kind, answer) for kind, answer in KINDS.items()]
+        more = [count - base for count, base in zip(counts, off or [0.0] * len(counts), strict=True)]
+        off = off or counts
+        event = (more[2] - more[1]) / (LONG - SHORT)
+        print(f"{name:24}" + "".join(f"{count:24.1f}" for count in [*more, event]))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from avionics.telemetry.usage import by_modality
 
 __all__ = ["AttemptMetrics"]
 
-_MOST_GAPS = 8
+_MOST_GAPS = 4
 """So many gaps between chunks are recorded of a stream: percentiles over many streams need no more of each."""
 
 
