@@ -24,8 +24,9 @@ from airframe.testing.llama_server import LlamaServerProcess
 from airframe.testing.tiny_model import REPLY
 from airframe.types import ReasoningOptions
 from airframe.types.llama import LlamaTimings
-from avionics.llm import LLMProvider, create_llm_provider
-from avionics.llm.nodes import NodePool, NodeProfile, StaticNodes, affinity_key, keep_current
+from avionics.llm import LLMGateway, LLMProvider, create_llm_provider
+from avionics.llm.nodes import NodePool, NodeProfile, StaticNodes, affinity_key, keep_current, node_pool
+from avionics.llm.requests import RequestOptions
 from avionics.settings import Settings
 from avionics.settings.nodes import NodeHealthSettings
 
@@ -108,6 +109,37 @@ async def test_a_stopped_node_is_missed_by_nobody_and_returns(tiny_model: Path, 
             for name in others:
                 pool.mark_node_healthy(name, healthy=False)
             assert (await answered_by(pool, asked))[0] == first
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_the_gateway_asks_the_nodes(tiny_model: Path, llama_binary: Path | None, streamed: bool) -> None:
+    """Calls go to the best node, to the other one when that is gone, and their ends are told to the pool."""
+    with (
+        LlamaServerProcess(tiny_model, binary=llama_binary) as left,
+        LlamaServerProcess(tiny_model, binary=llama_binary) as right,
+    ):
+        members = {"left": {"base_url": left.base_url}, "right": {"base_url": right.base_url}}
+        settings = Settings(deployment_mode="distributed", llm_max_retries=0, nodes={"members": members})
+        pool = node_pool(settings)
+        assert pool is not None
+        options: RequestOptions = {"temperature": 0.0, "max_tokens": 60, "reasoning": ReasoningOptions(enabled=False)}
+
+        async def ask(gateway: LLMGateway) -> str:
+            if not streamed:
+                return (await gateway.complete("Hi", agent_name="planner", **options)).text
+            async with gateway.complete_stream("Hi", agent_name="planner", **options) as stream:
+                return "".join([chunk.text async for chunk in stream])
+
+        async with LLMGateway(settings, nodes=pool, observers=[]) as gateway:
+            assert await ask(gateway) == REPLY
+            (asked,) = [name for name, state in pool.states().items() if state.speed]
+            {"left": left, "right": right}[asked].kill()
+            for _ in range(3):
+                assert await ask(gateway) == REPLY
+        states = pool.states()
+        assert states[asked].down is not None
+        assert {name for name, state in states.items() if state.speed} == {"left", "right"}
+        assert [state.in_flight for state in states.values()] == [0, 0]
 
 
 async def test_a_frozen_node_is_not_asked(tiny_model: Path, llama_binary: Path | None) -> None:
