@@ -309,14 +309,22 @@ async def test_proxy_that_cannot_be_used(
             assert "secret-word" not in f"{error!r} {vars(error)}"
 
 
+@pytest.mark.parametrize(("name", "value"), [("x-name", "Ж"), ("x-name", "a\nb"), ("ж", "x"), ("x name", "x")])
 async def test_header_that_cannot_be_sent(
-    make_adapter: MakeAdapter, endpoint_at: EndpointAt, question: InferenceRequest, by_answer: Script
+    name: str,
+    value: str,
+    make_adapter: MakeAdapter,
+    endpoint_at: EndpointAt,
+    question: InferenceRequest,
+    by_answer: Script,
 ) -> None:
-    """A header that HTTP cannot carry is the request's fault, and nothing is sent."""
+    """A header that HTTP cannot carry is the request's fault, the error names it, and nothing is sent."""
     with HostileServer(by_answer) as server:
         async with make_adapter(timeout=PATIENT, max_retries=2) as adapter:
-            endpoint = endpoint_at(server.base_url, headers={"x-name": "Ж"})
-            error = await failure(adapter, endpoint, question, streamed=False)
+            question = replace(question, extra_headers={name: value})
+            error = await failure(adapter, endpoint_at(server.base_url), question, streamed=False)
         assert isinstance(error, InvalidRequestError)
+        assert f"'{name}'" in str(error)
+        assert "b'" not in str(error)
         assert error.phase is Phase.BEFORE_SEND
-        assert server.requests == []
+        assert not any("completion" in request.target for request in server.requests)

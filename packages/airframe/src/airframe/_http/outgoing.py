@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from functools import lru_cache
 
@@ -31,7 +32,7 @@ class _Content(httpx.ByteStream):
 def outgoing(request: HttpRequest, connect_timeout: float | None, header_bytes: int) -> httpx.Request:
     """httpx's request. It is given a stream and finished headers, as it takes longer over anything else."""
     url = _parsed_url(request.url)
-    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in request.headers.items()]
+    headers = [_field(name, value) for name, value in request.headers.items()]
     if "host" not in request.headers:
         headers.insert(0, (b"host", url.netloc))
     if request.body or request.method == "POST":
@@ -41,6 +42,15 @@ def outgoing(request: HttpRequest, connect_timeout: float | None, header_bytes: 
     extensions = {"timeout": timeout, "header_bytes": header_bytes}
     return httpx.Request(request.method, url, headers=headers, stream=_Content(request.body), extensions=extensions)
 
+
+def _field(name: str, value: str) -> tuple[bytes, bytes]:
+    if not _FIELD.fullmatch(f"{name}:{value}"):
+        raise httpx.LocalProtocolError(f"the header {name[:40]!r} holds what no header may")
+    return name.encode("ascii"), value.encode("ascii")
+
+
+_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~]*")
+"""RFC 9110, 5.1 and 5.5, without the bytes beyond ASCII, of which nobody knows what they mean."""
 
 _parsed_url = lru_cache(maxsize=256)(httpx.URL)
 """Parsing a URL costs as much as sending it, and an endpoint has few."""

@@ -35,7 +35,7 @@ def translated(error: Exception, phase: Phase, origin: str) -> AirframeError:
         return ConnectionFailedError(f"no connection to {origin}: {said}", phase=Phase.BEFORE_SEND)
     if isinstance(error, httpx.RemoteProtocolError):
         return _protocol_violation(said, phase, origin)
-    if isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError)):
+    if isinstance(error, httpx.LocalProtocolError):
         return InvalidRequestError(f"the request cannot be sent as HTTP: {said}", phase=Phase.BEFORE_SEND)
     if isinstance(error, (httpx.UnsupportedProtocol, ImportError)):
         return ConfigurationError(f"{origin} cannot be reached this way: {said}", phase=Phase.BEFORE_SEND)

@@ -47,7 +47,7 @@ def excerpt(data: bytes) -> str:
 
 
 def parse_object(data: bytes) -> JSONDict:
-    """A JSON object. The parser refuses nesting beyond 200 and integers beyond 4,300 digits (pydantic-core's jiter).
+    """A JSON object. pydantic-core's parser refuses values more than 200 deep, and integers beyond 4,300 digits.
 
     Raises `MalformedAnswerError` with the beginning of what came instead.
     """
