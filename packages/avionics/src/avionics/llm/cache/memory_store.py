@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import ClassVar
+
+from avionics.llm.cache.process_lock import ProcessLock
 
 __all__ = ["MemoryStore"]
 
@@ -24,7 +25,7 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def get(self, key: str, /) -> bytes | None:
         """What was put under the key, which now is the last one to go."""

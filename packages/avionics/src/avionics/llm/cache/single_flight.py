@@ -9,13 +9,14 @@ It holds within a process, on asyncio and trio, for calls in one event loop and 
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
+
+from avionics.llm.cache.process_lock import ProcessLock
 
 __all__ = ["Part", "SingleFlight"]
 
@@ -38,8 +39,9 @@ class SingleFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[_Seat[T]]] = {}
-        # Reentrant: garbage collection, and with it the end of a flight, may strike anywhere.
-        self._lock = threading.RLock()
+        # Reentrant, because garbage collection, and with it the end of a flight, may strike anywhere. In a forked
+        # process nobody leads.
+        self._lock = ProcessLock(self._waiting.clear)
 
     async def join(self, key: str, *, patience: float) -> Part[T]:
         """Lead, or wait up to `patience` seconds for who does. To stop waiting harms nobody else."""

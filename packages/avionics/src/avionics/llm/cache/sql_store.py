@@ -8,7 +8,6 @@ call log waiting, and they can be deleted without losing the record of what was 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,6 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from avionics.calls.database import DatabaseUnavailableError, reading, writing
+from avionics.llm.cache.process_lock import ProcessLock
 from avionics.llm.cache.sql_engine import cache_engine
 from avionics.llm.cache.store import StoreUnavailableError
 
@@ -77,7 +77,7 @@ class SqlStore:
     ) -> None:
         self._engine = cache_engine(url, timeout=timeout)
         self._has_table = False
-        self._creating = threading.Lock()
+        self._opening = ProcessLock(lambda: self._engine.dispose(close=False))  # connections cannot be shared
         self._max_entries = max_entries
         self._clock = clock
         self._pruned_at = -math.inf
@@ -121,11 +121,11 @@ class SqlStore:
             raise StoreUnavailableError(type(error).__name__) from None
 
     def _create_table(self) -> None:
-        if self._has_table:
-            return
-        with self._creating, writing(self._engine) as connection:
-            _create_table(connection)
-            self._has_table = True
+        with self._opening:
+            if not self._has_table:
+                with writing(self._engine) as connection:
+                    _create_table(connection)
+                self._has_table = True
 
     def _put(self, connection: Connection, row: dict[str, object], now_ns: int) -> None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
