@@ -36,14 +36,13 @@ class ObserverGroup:
     """Several observers as one that never raises."""
 
     def __init__(self, observers: Sequence[CallObserver], faults: FaultLog) -> None:
-        self._observers = tuple(observers)
+        self._observers = tuple((type(observer).__name__, observer) for observer in observers)
         self._faults = faults
 
     def call_started(self, call: CallStarted) -> CallObservation:
         """A call begins."""
         following: list[tuple[str, CallObservation]] = []
-        for observer in self._observers:
-            name = type(observer).__name__
+        for name, observer in self._observers:
             observation = self._faults.contained(name, observer.call_started, call)
             if observation is not None:
                 following.append((name, observation))

@@ -145,7 +145,7 @@ class LLMProvider(ABC):
         self.catalog = ModelRegistry() if catalog is None else catalog
         self.policy: Policy = policy
         self._prices = cost_calculator
-        self._stats = ProviderStats()
+        self._requests = self._answers = self._failures = self._prompt_tokens = self._completion_tokens = 0
 
     @classmethod
     def from_settings(cls, settings: Settings, name: str | None = None, agent_name: str | None = None) -> Self:
@@ -241,14 +241,13 @@ class LLMProvider(ABC):
 
     def record(self, outcome: InferenceResult | AirframeError | None) -> None:
         """Count one request: answered, failed, or (None) left before its end."""
-        stats, usage = self._stats, outcome.usage if isinstance(outcome, InferenceResult) else None
-        self._stats = ProviderStats(
-            requests=stats.requests + 1,
-            answers=stats.answers + isinstance(outcome, InferenceResult),
-            failures=stats.failures + isinstance(outcome, AirframeError),
-            prompt_tokens=stats.prompt_tokens + (usage.input_tokens or 0 if usage else 0),
-            completion_tokens=stats.completion_tokens + (usage.output_tokens or 0 if usage else 0),
-        )
+        self._requests += 1
+        if isinstance(outcome, InferenceResult):
+            self._answers += 1
+            self._prompt_tokens += outcome.usage.input_tokens or 0
+            self._completion_tokens += outcome.usage.output_tokens or 0
+        elif outcome is not None:
+            self._failures += 1
 
     @overload
     async def complete(
@@ -356,7 +355,13 @@ class LLMProvider(ABC):
 
     def get_stats(self) -> ProviderStats:
         """What went through so far."""
-        return self._stats
+        return ProviderStats(
+            requests=self._requests,
+            answers=self._answers,
+            failures=self._failures,
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+        )
 
     async def close(self) -> None:
         """Close the connections. The provider may be used again afterwards."""
