@@ -118,7 +118,7 @@ class _Counter:
 
     async def take(self, priority: int, ends: float) -> Slot:
         with self._lock:
-            if not self._waiters and self._taken < self._limit.allowed:
+            if self._taken < self._limit.allowed:  # then nobody waits: a free place is given out at once
                 return self._give()
             if len(self._waiters) >= self._queue:
                 raise self._no_place(f"and {len(self._waiters)} calls wait already, as many as may (concurrency.queue)")
