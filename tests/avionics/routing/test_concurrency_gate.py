@@ -261,6 +261,13 @@ class TestLimit:
         assert limit.allowed == 8
         assert limit.after_refusal(decreases=limit.decreases).allowed == 4
 
+    def test_it_grows_from_one_as_slowly_as_from_anywhere(self) -> None:
+        """However often it was halved: one answer makes it two, and not a hundred."""
+        limit = ConcurrencyLimit(value=2, most=100)
+        for _ in range(9):
+            limit = limit.after_refusal(decreases=limit.decreases)
+        assert (limit.allowed, limit.after_answer(saturated=True).allowed) == (1, 2)
+
     @settings(deadline=None)
     @given(st.integers(1, 50), st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=300))
     def test_it_stays_between_one_and_the_most(self, start: int, events: list[tuple[bool, bool, bool]]) -> None:
