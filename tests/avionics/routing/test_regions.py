@@ -18,6 +18,8 @@ from avionics.settings import Settings
         ("https://eastus.api.cognitive.microsoft.com/", "azure eastus"),
         ("https://team.swedencentral.api.cognitive.microsoft.com/", "azure swedencentral"),
         ("https://phi.eastus2.models.ai.azure.com/v1", "azure eastus2"),
+        ("https://from-eastus.westus.api.cognitive.microsoft.com/", "azure westus"),
+        ("https://eastusteam.openai.azure.com", None),
         ("https://team.openai.azure.com", None),
         ("https://southeast.openai.azure.com", None),
         ("https://bedrock-runtime.us-east-1.amazonaws.com", "aws us-east-1"),
