@@ -63,6 +63,13 @@ class Cluster:
             self._object = None if kind == "DELETED" else changed
             self._changed.notify_all()
 
+    def forget(self) -> None:
+        """As a server does with versions that are too old."""
+        with self._changed:
+            self.events.append(b'{"type": "ERROR", "object": {"kind": "Status", "code": 410}}\n')
+            self._object = {**(self._object or {}), "metadata": {"resourceVersion": str(len(self.events))}}
+            self._changed.notify_all()
+
     def end_watches(self) -> None:
         """As a server does after a while."""
         with self._changed:
@@ -174,14 +181,17 @@ async def test_it_is_read_and_followed(cluster: Cluster, kubeconfig: Path, until
     assert (read, watch["fieldSelector"], watch["resourceVersion"]) == ({}, ["metadata.name=nodes"], ["1"])
 
 
-async def test_a_watch_that_ends_is_begun_anew(cluster: Cluster, kubeconfig: Path, until: Until) -> None:
-    """Servers end it now and then; the ConfigMap is read again, and followed from there."""
+@pytest.mark.parametrize("end", [Cluster.end_watches, Cluster.forget])
+async def test_a_watch_that_ends_is_begun_anew(
+    cluster: Cluster, kubeconfig: Path, until: Until, end: Callable[[Cluster], None]
+) -> None:
+    """Servers end it now and then, and forget old versions; the ConfigMap is read again, and followed from there."""
     nodes = nodes_of(kubeconfig)
 
     async def end_the_watch_and_change_to(name: str) -> None:
         await until(lambda: "watch" in cluster.queries[-1])
         before = len(cluster.queries)
-        cluster.end_watches()
+        end(cluster)
         await until(lambda: len(cluster.queries) == before + 2)
         cluster.change(listing(name))
         await until(lambda: names(nodes) == [name])

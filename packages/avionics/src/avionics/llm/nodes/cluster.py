@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -100,7 +101,7 @@ class ConfigMap:
     def follow(self, version: str) -> Iterator[ConfigMapContent]:
         """What it holds after each change since `version`, until `stop`, or until the API has told enough.
 
-        Raises `ConfigurationError` when it is deleted, or when the API does not know the version any more.
+        Raises `ConfigurationError`, also when it is deleted.
         """
         response = self._asked(
             self._api.list_namespaced_config_map,
@@ -114,7 +115,10 @@ class ConfigMap:
             self._open = response
             stopped = self._stopped
         try:
-            yield from map(self._changed, () if stopped else _lines(response))
+            for line in () if stopped else _lines(response):
+                if (content := self._changed(line)) is None:
+                    return
+                yield content
         finally:
             with self._lock:
                 self._open = None
@@ -138,7 +142,7 @@ class ConfigMap:
             raise ConfigurationError(self._refusal(error.status)) from None
         except HTTPError as error:
             raise ConfigurationError(f"the API of the cluster is not reached: {type(error).__name__}") from None
-        if response.status != 200:
+        if response.status != HTTPStatus.OK:
             response.close()
             raise ConfigurationError(self._refusal(response.status))
         return response
@@ -153,17 +157,22 @@ class ConfigMap:
             case _:
                 return f"{what}: the API answered status {status}"
 
-    def _changed(self, line: bytes) -> ConfigMapContent:
+    def _changed(self, line: bytes) -> ConfigMapContent | None:
+        """What it holds after an event; None when the API does not remember the version: it has to be read anew."""
         try:
             event = json.loads(line)
             kind, document = event["type"], event["object"]
         except (ValueError, KeyError, TypeError):
             raise ConfigurationError(f"the API told no event of ConfigMap {self._name}") from None
-        if kind == "DELETED":
-            raise ConfigurationError(f"ConfigMap {self._name} was deleted")
-        if kind == "ERROR":
-            raise ConfigurationError(f"the API ended the watch of ConfigMap {self._name}")
-        return _content(document)
+        match kind, document:
+            case "ERROR", {"code": HTTPStatus.GONE}:
+                return None
+            case "ERROR", _:
+                raise ConfigurationError(f"the API ended the watch of ConfigMap {self._name}")
+            case "DELETED", _:
+                raise ConfigurationError(f"ConfigMap {self._name} was deleted")
+            case _:
+                return _content(document)
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import TASK_STATUS_IGNORED, to_thread
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigMapNodes"]
 
+WorkT = TypeVar("WorkT")
+
 _logger = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
@@ -46,8 +48,8 @@ class ConfigMapNodes:
         settings: which ConfigMap, and where.
         providers: the providers that the settings describe; a node may name one of them.
         connect: gives the client of the cluster; None follows the settings. It is called in a thread.
-        first_wait: seconds until the cluster is asked again after a failure; each further one in a row doubles it, up
-            to half a minute.
+        first_wait: seconds until the cluster is asked again when it has ended the watch; failures in a row double it,
+            up to half a minute.
 
     Raises `MissingPackageError`.
     """
@@ -83,44 +85,53 @@ class ConfigMapNodes:
 
     async def watch(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Read the ConfigMap, and follow its changes until cancelled. Started when it was read, or could not be."""
-        failures = 0
+        wait = self._first_wait
         while True:
-            try:
-                config_map = await to_thread.run_sync(self._open, abandon_on_cancel=True)
-                content = await to_thread.run_sync(config_map.read, abandon_on_cancel=True)
-                self._take(content)
-                task_status.started()
-                task_status = TASK_STATUS_IGNORED
-                failures = 0
-                await self._follow(config_map, content.version)
-            except Exception as error:  # noqa: BLE001 - the client may raise anything, and the nodes go on
-                self._list.keep(str(error) if isinstance(error, ConfigurationError) else repr(error))
-                task_status.started()
-                task_status = TASK_STATUS_IGNORED
-                await anyio.sleep(min(_LONGEST_WAIT, self._first_wait * 2 ** min(failures, 16)))
-                failures += 1
+            found = await self._in_thread(self._read)
+            task_status.started()
+            task_status = TASK_STATUS_IGNORED
+            ended_well = found is not None and await self._follow(*found)
+            wait = self._first_wait if ended_well else min(_LONGEST_WAIT, 2 * wait)
+            await anyio.sleep(wait)
 
-    def _open(self) -> ConfigMap:
+    def _read(self) -> tuple[ConfigMap, str]:
+        """Takes what the ConfigMap holds; gives it with its version."""
         settings = self._settings
-        return ConfigMap(self._connect(), settings.name, settings.namespace or own_namespace())
+        config_map = ConfigMap(self._connect(), settings.name, settings.namespace or own_namespace())
+        content = config_map.read()
+        self._take(content)
+        return config_map, content.version
 
-    async def _follow(self, config_map: ConfigMap, version: str) -> None:
-        def follow() -> None:
+    async def _follow(self, config_map: ConfigMap, version: str) -> bool:
+        """Takes what the ConfigMap holds after each change; whether the API ended that in an orderly way."""
+
+        def follow() -> bool:
             for content in config_map.follow(version):
                 self._take(content)
+            return True
 
         try:
-            await to_thread.run_sync(follow, abandon_on_cancel=True)
+            return await self._in_thread(follow) or False
         finally:
             config_map.stop()
 
+    async def _in_thread(self, work: Callable[[], WorkT]) -> WorkT | None:
+        """What `work` gives; None when it fails, which is told."""
+        try:
+            return await to_thread.run_sync(work, abandon_on_cancel=True)
+        except ConfigurationError as error:
+            self._list.keep(error)
+        except Exception as error:  # noqa: BLE001 - the client may raise anything, and the nodes go on
+            self._list.keep(repr(error))
+        return None
+
     def _take(self, content: ConfigMapContent) -> None:
         """A content that cannot be used does not end the watch: its next change may be good."""
-        settings, key = self._settings, self._settings.key
+        key = self._settings.key
         try:
             if key not in content.data:
                 found = ", ".join(content.data) or "none"
                 raise ConfigurationError(f"it has no key {key!r}; its keys are {found}; check nodes.config_map.key")
-            self._list.take(parse_nodes(content.data[key], Path(f"{settings.name}/{key}"), self._providers))
+            self._list.take(parse_nodes(content.data[key], Path(self._settings.name, key), self._providers))
         except ConfigurationError as error:
             self._list.keep(error)
