@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
 
 from airframe.testing import Answer
 from airframe.types import Usage
@@ -162,6 +163,26 @@ async def test_an_exporter_that_fails_harms_no_call(tmp_path: Path, caplog: pyte
     ours = [record for record in caplog.records if record.name.startswith("avionics")]
     assert [record.levelname for record in ours] == ["ERROR"]
     assert "missing" in ours[0].getMessage()
+
+
+async def test_a_failing_shutdown_keeps_nothing_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the meters keeps no event from being exported, and nobody hears of it but the log."""
+    file = tmp_path / "telemetry.jsonl"
+    telemetry = set_up(exporters=["jsonl"], jsonl_file=file, capture_content="event_only")
+    await make_a_call(telemetry.observer())
+
+    end = MeterProvider.shutdown
+
+    def fail(meters: MeterProvider) -> None:
+        end(meters)
+        raise RuntimeError("the meters are broken")
+
+    monkeypatch.setattr(MeterProvider, "shutdown", fail)
+    telemetry.shutdown()
+    assert [kind for line in lines(file.read_text()) for kind in line] == ["span", "span", "metrics", "event"]
+    assert "MeterProvider could not be shut down" in caplog.text
 
 
 async def test_calls_go_on_after_the_shutdown(tmp_path: Path) -> None:

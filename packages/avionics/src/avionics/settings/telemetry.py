@@ -22,10 +22,10 @@ def _split(value: object) -> object:
 
 
 class TelemetrySettings(Section, frozen=True):
-    """Traces, metrics and events through OpenTelemetry.
+    """Traces, metrics and events through OpenTelemetry, and lines of the log.
 
-    The exporters are for `avionics.telemetry.setup()`. An application that sets OpenTelemetry up itself leaves them
-    empty: the other settings hold there too.
+    `avionics.telemetry.setup()` starts the exporters; a gateway calls it if nobody has set OpenTelemetry up. An
+    application that does so itself leaves them empty: the other settings hold there too.
     """
 
     enabled: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,6 +23,8 @@ from avionics.telemetry.sdk.patience import Patience
 
 __all__ = ["Providers", "providers"]
 
+_logger = logging.getLogger(__name__)
+
 _MODULES: Mapping[Exporter, str] = MappingProxyType(
     {"otlp": "otlp", "console": "json_lines", "jsonl": "json_lines", "prometheus": "prometheus"}
 )
@@ -38,14 +41,20 @@ class Providers:
 
     def flush(self) -> None:
         """Export what there is; waits for it."""
-        for provider in (self.tracers, self.meters, self.loggers):
-            provider.force_flush()
+        self._each("flushed", lambda provider: provider.force_flush())
 
     def shutdown(self) -> None:
         """The same, as long as patience lasts, and end the threads. Nothing is taken afterwards."""
         with self.patience:
-            for provider in (self.tracers, self.meters, self.loggers):
-                provider.shutdown()
+            self._each("shut down", lambda provider: provider.shutdown())
+
+    def _each(self, what: str, action: Callable[[TracerProvider | MeterProvider | LoggerProvider], object]) -> None:
+        """One that fails does not keep the others."""
+        for provider in (self.tracers, self.meters, self.loggers):
+            try:
+                action(provider)
+            except Exception:
+                _logger.exception("OpenTelemetry's %s could not be %s", type(provider).__name__, what)
 
 
 def providers(settings: TelemetrySettings) -> Providers:
