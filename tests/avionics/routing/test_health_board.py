@@ -176,3 +176,9 @@ def test_it_remembers_a_thousand_deployments() -> None:
     assert len(known) == 1000
     assert {"busy", "1499"} <= known.keys()
     assert "0" not in known
+    oldest, next_oldest = list(known)[1:3]  # behind the busy one
+    for name in (oldest, "new"):
+        board.begin(name)
+        board.left(name)
+    assert oldest in board.snapshot()
+    assert next_oldest not in board.snapshot()
