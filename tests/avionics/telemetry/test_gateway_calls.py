@@ -33,13 +33,13 @@ WHOLE = Answer(chunks=["The ", "sky ", "is blue."], usage=USAGE)
 class TracedGateway(LLMGateway):
     """Answers from scripts, and keeps the spans of its calls."""
 
-    def __init__(self, **scripts: Sequence[Step]) -> None:
+    def __init__(self, *, settings: Settings | None = None, **scripts: Sequence[Step]) -> None:
         self._exporter = InMemorySpanExporter()
         self.tracers = TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         first, *others = scripts
         super().__init__(
-            Settings(llm_provider=first),
+            settings or Settings(llm_provider=first),
             others,
             observers=[OpenTelemetryObserver(self.tracers, NoOpMeterProvider())],
             providers={
@@ -120,6 +120,21 @@ async def test_the_spans_of_a_fallback_tell_what_it_cost() -> None:
     for span in (answered, call):
         assert facts(span)["gen_ai.usage.input_tokens"] == 1000
         assert facts(span)["gen_ai.usage.cost.amount"] == 0.000416  # 0.40 and 1.60 USD for a million tokens
+
+
+async def test_an_answer_from_the_cache_is_a_call_without_attempts(ask: Ask) -> None:
+    """The second call asks nobody: one span, no tokens, and what it saved."""
+    settings = Settings(llm_provider="openai", cache={"backend": "memory", "all": True})
+    async with TracedGateway(settings=settings, openai=[WHOLE]) as gateway:
+        await ask(gateway)
+        await ask(gateway)
+    _, miss, hit = gateway.spans
+    assert (facts(miss)["avionics.cache.result"], facts(hit)["avionics.cache.result"]) == ("miss", "hit")
+    assert facts(hit)["avionics.cache.saved"] == facts(miss)["gen_ai.usage.cost.amount"] == 0.000416
+    assert facts(hit)["gen_ai.usage.cost.amount"] == 0
+    assert facts(hit)["gen_ai.response.finish_reasons"] == ("stop",)
+    assert not [name for name in facts(hit) if name.endswith("_tokens")]
+    assert hit.status.status_code is StatusCode.UNSET
 
 
 async def test_a_stream_that_breaks_is_an_error_with_an_unfinished_answer() -> None:

@@ -354,13 +354,21 @@ def test_a_call_that_its_caller_ended_is_no_error(traced: Trace, outcome: Outcom
 
 def test_a_hit_of_the_response_cache_is_a_call_without_attempts(traced: Trace) -> None:
     """Nothing was asked, nothing was used, and what it saved is told."""
-    end = replace(SUCCESS, usage=None, cost_usd=Decimal(0), attempts=(), cache="hit", saved_usd=Decimal("0.0125"))
+    end = replace(
+        SUCCESS,
+        result=replace(RESULT, reported_cost=Decimal("0.0125")),
+        usage=None,
+        cost_usd=Decimal(0),
+        attempts=(),
+        cache="hit",
+        saved_usd=Decimal("0.0125"),
+    )
     traced.observe(replace(CALL, variant="tone/b", session_id="s-1", route=("openai", "llamaserver")), end)
     (call,) = traced.spans
     attributes = call.attributes or {}
     assert attributes["avionics.cache.result"] == "hit"
     assert attributes["avionics.cache.saved"] == 0.0125
-    assert attributes["gen_ai.usage.cost.amount"] == 0.0
+    assert (attributes["gen_ai.usage.cost.amount"], attributes["gen_ai.usage.cost.source"]) == (0.0, "local")
     assert attributes["avionics.experiment.variant"] == "tone/b"
     assert attributes["avionics.session.id"] == "s-1"
     assert attributes["avionics.route"] == ("openai", "llamaserver")

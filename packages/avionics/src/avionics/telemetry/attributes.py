@@ -129,7 +129,8 @@ def call_outcome(call: CallStarted, end: CallFinished, usage_names: UsageNames) 
     attributes |= usage_attributes(end.usage, usage_source(end.attempts), usage_names)
     if end.cost_usd is not None:
         _add_cost(attributes, end.cost_usd)
-        reported = end.result is not None and end.result.reported_cost is not None
+        # An answer from the cache still says what the provider took for it then.
+        reported = end.result is not None and end.result.reported_cost is not None and end.attempts
         attributes[semconv.USAGE_COST_SOURCE] = "provider" if reported else "local"
     return attributes
 
