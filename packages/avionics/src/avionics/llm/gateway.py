@@ -19,6 +19,10 @@ from anyio import to_thread
 from airframe.errors import InvalidRequestError
 from avionics.errors import ConfigurationError, llm_error
 from avionics.llm.admission import Admission
+from avionics.llm.batch import BatchProgress, CallMap
+from avionics.llm.batch.call_request import CallRequest
+from avionics.llm.batch.crew import Requests
+from avionics.llm.batch.results import ProgressCallback
 from avionics.llm.cache import ResponseCache
 from avionics.llm.cached_calls import CachedCalls
 from avionics.llm.call import Call
@@ -166,6 +170,40 @@ class LLMGateway:
         """
         order = self._order(prompt, system, agent_name, options, streamed=True)
         return CompletionStream(order, self._calls, deliver=self._tell_chunk if self._streaming_callback else None)
+
+    def map(
+        self,
+        requests: Requests,
+        *,
+        concurrency: int = 8,
+        ordered: bool = True,
+        on_progress: ProgressCallback | None = None,
+        system: str | None = None,
+        agent_name: str | None = None,
+        **defaults: Unpack[CallOptions],
+    ) -> CallMap:
+        """Many calls, `concurrency` of them at once; see `CallMap`. Calls that fail are results too.
+
+        Args:
+            requests: prompts, mappings or `CallRequest`; an iterable or an async iterable, which may be endless.
+            concurrency: how many calls are made at once; limits of the settings hold nevertheless.
+            ordered: whether results come in the order of their requests, or as soon as they are there.
+            on_progress: is given the counts after each call.
+            system: as for `complete`, for requests that do not state it.
+            agent_name: likewise.
+            defaults: likewise.
+        """
+        usual = CallRequest(system=system, agent_name=agent_name, options=defaults)
+
+        async def ask(request: CallRequest) -> LLMResponse:
+            stated = request.over(usual)
+            return await self.complete(stated.prompt, stated.system, stated.agent_name, **stated.options)
+
+        def told(progress: BatchProgress) -> None:
+            if on_progress is not None:
+                self._faults.contained("on_progress", on_progress, progress)
+
+        return CallMap(ask, requests, concurrency=concurrency, ordered=ordered, on_progress=told)
 
     def explain(
         self,

@@ -1,0 +1,54 @@
+"""A task beside those of the caller, on asyncio and trio.
+
+A task group would tie it to the task that opened it, and whoever holds an iterator may take its items from any task,
+leave it half read, or forget it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from anyio import CancelScope
+
+__all__ = ["BackgroundTask"]
+
+
+class BackgroundTask:
+    """Runs `work`, which must not raise, from now on, with the context variables of who starts it."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._scope = CancelScope()
+        self._ended = anyio.Event()
+        self._loop: Any = anyio.lowlevel.current_token().native_token
+        self._task: object = None
+        if hasattr(self._loop, "create_task"):
+            self._task = self._loop.create_task(self._run())  # the loop itself would not keep it
+        else:
+            import trio
+
+            trio.lowlevel.spawn_system_task(self._run, context=contextvars.copy_context())
+
+    def cancel(self) -> None:
+        """Let it end soon. May be called from anywhere, also after the end."""
+        call_soon = getattr(self._loop, "call_soon_threadsafe", None) or self._loop.run_sync_soon
+        with suppress(RuntimeError):  # the event loop has ended, and all of its tasks; trio's RunFinishedError is one
+            call_soon(self._scope.cancel)
+
+    async def aclose(self) -> None:
+        """Cancel it, and wait until it has ended, even while being cancelled."""
+        self._scope.cancel()
+        with CancelScope(shield=True):
+            await self._ended.wait()
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                await self._work()
+        finally:
+            self._ended.set()
