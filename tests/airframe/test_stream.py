@@ -145,3 +145,37 @@ async def test_forgetting_lets_go() -> None:
     del stream
     gc.collect()
     assert given.abandoned == 1
+
+
+async def test_it_tells_whether_it_is_open() -> None:
+    """From the first event that is asked for, until it is over, however that comes about."""
+    stream = InferenceStream(source())
+    assert not stream.is_open
+    async for _ in stream:
+        assert stream.is_open
+    assert not stream.is_open
+    for end in ("close", "abandon", "fail"):
+        stream = InferenceStream(Source([[TokenEvent("The ")], MalformedAnswerError("?")]))
+        await anext(stream)
+        assert stream.is_open
+        if end == "close":
+            await stream.aclose()
+        elif end == "abandon":
+            stream.abandon()
+        else:
+            with pytest.raises(MalformedAnswerError):
+                await anext(stream)
+        assert not stream.is_open
+
+
+async def test_abandoning_waits_for_nothing() -> None:
+    """A stream can be let go where nothing can be awaited; once, and for good."""
+    given = source()
+    stream = InferenceStream(given)
+    await anext(stream)
+    stream.abandon()
+    stream.abandon()
+    await stream.aclose()
+    assert (given.abandoned, given.closed) == (1, 0)
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)

@@ -54,14 +54,15 @@ class InferenceStream:
     better habit, because it closes the exchange at a known line. Iteration raises `AirframeError`.
     """
 
-    __slots__ = ("__weakref__", "_events", "_open", "_position", "_result", "_source")
+    __slots__ = ("__weakref__", "_begun", "_events", "_over", "_position", "_result", "_source")
 
     def __init__(self, source: EventSource) -> None:
         self._source = source
         self._events: Sequence[StreamEvent] = ()
         self._position = 0
         self._result: InferenceResult | None = None
-        self._open = True
+        self._begun = False
+        self._over = False
 
     def __aiter__(self) -> Self:
         return self
@@ -75,13 +76,14 @@ class InferenceStream:
         return await self._next()
 
     async def _next(self) -> StreamEvent:
-        if not self._open:
+        if self._over:
             raise StopAsyncIteration
+        self._begun = True
         try:
             events = await self._source.read()
         except BaseException:
             # Cancellation may strike again while we wait, so what matters is done without waiting.
-            self._let_go()
+            self.abandon()
             raise
         if not events:
             await self.aclose()
@@ -104,17 +106,29 @@ class InferenceStream:
         """What has been received so far; the whole answer once it is there."""
         return self._result or self._source.partial()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an exchange is held: from the first event that is asked for to the end, an error, or the closing."""
+        return self._begun and not self._over
+
     async def aclose(self) -> None:
         """End the exchange now. The server sees the disconnect if it was still speaking."""
-        if self._open:
-            self._let_go(abandon=False)
+        if not self._over:
+            self._end()
             await self._source.aclose()
 
-    def _let_go(self, *, abandon: bool = True) -> None:
-        self._open = False
-        self._events, self._position = (), 0
-        if abandon:
+    def abandon(self) -> None:
+        """The same at once, without waiting, for where nothing can be awaited. Safe from any thread.
+
+        Where it can, `aclose` is better: it lets the connection serve again when the answer was whole.
+        """
+        if not self._over:
+            self._end()
             self._source.abandon()
+
+    def _end(self) -> None:
+        self._over = True
+        self._events, self._position = (), 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,5 +139,5 @@ class InferenceStream:
         await self.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_open", False):
+        if not getattr(self, "_over", True):
             self._source.abandon()

@@ -2,7 +2,8 @@
 
 from airframe.testing.cassette import Cassette
 from airframe.testing.clock import Clock
-from airframe.testing.script import Answer, Failure, Script, ScriptPlayer, Step
+from airframe.testing.script import Script, ScriptPlayer
 from airframe.testing.scripted import ScriptedAdapter
+from airframe.testing.steps import Answer, Failure, Step
 
 __all__ = ["Answer", "Cassette", "Clock", "Failure", "Script", "ScriptPlayer", "ScriptedAdapter", "Step"]

@@ -89,9 +89,7 @@ def _open_things() -> Iterator[tuple[object, str]]:
 
 
 def _stream(found: InferenceStream) -> str | None:
-    # Whether a stream is open, only a test has to ask. One that was not begun holds nothing.
-    begun_and_open = found._open and found._events  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return "a stream that was neither read to its end nor closed" if begun_and_open else None
+    return "a stream that was neither read to its end nor closed" if found.is_open else None
 
 
 def _connection(found: socket.socket) -> str | None:

@@ -15,9 +15,10 @@ from typing import Any, Literal, Self
 import pytest
 
 from airframe.testing.cassette import Cassette
-from airframe.testing.script import Script, Step
+from airframe.testing.script import Script
 from airframe.testing.scripted import ScriptedAdapter
 from airframe.testing.server import FakeServer
+from airframe.testing.steps import Step
 
 __all__ = ["AdapterMaker", "ServerMaker", "cassette_path", "open_cassette"]
 

@@ -24,15 +24,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NotRequired, TypeAlias, TypedDict, TypeVar, cast
 
 from airframe.errors import ErrorCategory
 from airframe.testing.document import Document, read_document
 from airframe.testing.mutators import MUTATORS, Mutator, chained
-from airframe.testing.script import Answer, Failure, Script
+from airframe.testing.steps import Answer, Failure
 from airframe.types import FinishReason, ToolCall, Usage
 
-__all__ = ["ScriptFileError", "read_script"]
+__all__ = ["ScriptFileError", "ScriptMembers", "read_script"]
 
 T = TypeVar("T")
 
@@ -43,13 +43,22 @@ class ScriptFileError(ValueError):
     """A script file that cannot be played. The message names file, line and field, and says what belongs there."""
 
 
-def read_script(path: Path) -> Script:
+class ScriptMembers(TypedDict):
+    """What a file says of a script: the fields of `Script`."""
+
+    steps: Sequence[Answer | Failure]
+    models: NotRequired[Sequence[str]]
+    repeats: NotRequired[bool]
+    name: str
+
+
+def read_script(path: Path) -> ScriptMembers:
     """Read a script. Raises `ScriptFileError`."""
     document = read_document(path, ScriptFileError)
     members = _members(document, {"steps": _steps, "models": _texts, "repeats": _flag})
     if "steps" not in members:
         raise document.error("steps is missing; give the list of what is answered, call by call")
-    return Script(members.pop("steps"), name=path.name, **members)
+    return cast("ScriptMembers", {**members, "name": path.name})
 
 
 def _steps(document: Document) -> Sequence[Answer | Failure]:

@@ -24,7 +24,8 @@ from airframe.errors import AirframeError
 from airframe.retry import RetryPolicy
 from airframe.stream import InferenceStream
 from airframe.testing.clock import Clock, Timer
-from airframe.testing.script import Answer, Failure, Script, ScriptPlayer, Step
+from airframe.testing.script import Script, ScriptPlayer
+from airframe.testing.steps import Answer, Failure, Step
 from airframe.types import (
     Attempt,
     DoneEvent,

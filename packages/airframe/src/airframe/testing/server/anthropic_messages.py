@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from airframe.errors import ErrorCategory, InvalidRequestError
 from airframe.protocols.reading import JSONDict, objects_in, text_in
-from airframe.testing.script import Answer
 from airframe.testing.server.openai_chat import read_options, read_tool
 from airframe.testing.server.wire_format import (
     Asked,
@@ -22,6 +21,7 @@ from airframe.testing.server.wire_format import (
     known,
     words_of,
 )
+from airframe.testing.steps import Answer
 from airframe.types import FinishReason, InferenceRequest, Message, Part, Role, TextPart, ToolCall, ToolResultPart
 
 __all__ = ["MessagesFormat"]

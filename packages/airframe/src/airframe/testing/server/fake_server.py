@@ -25,10 +25,11 @@ from airframe.protocols.reading import JSONDict, parse_object
 from airframe.testing.hostile.server import ReceivedRequest
 from airframe.testing.mutators import Mutator, chained
 from airframe.testing.reply import Breakdown, Reply
-from airframe.testing.script import Answer, Script, ScriptPlayer, Step
+from airframe.testing.script import Script, ScriptPlayer
 from airframe.testing.server.connection import Connection
 from airframe.testing.server.dialects import DIALECTS, Dialect, Facts
 from airframe.testing.server.wire_format import Asked, WireFormat, encoded
+from airframe.testing.steps import Answer, Step
 from airframe.types import InferenceRequest
 
 __all__ = ["FakeServer"]

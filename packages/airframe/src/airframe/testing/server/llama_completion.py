@@ -8,9 +8,9 @@ from typing import ClassVar
 from typing_extensions import override
 
 from airframe.protocols.reading import JSONDict, text_in
-from airframe.testing.script import Answer
 from airframe.testing.server.openai_chat import LLAMA_REFUSALS, llama_error, read_options
 from airframe.testing.server.wire_format import SAMPLING, Asked, Document, Refusal, Speech, WireFormat, known
+from airframe.testing.steps import Answer
 from airframe.types import FinishReason, InferenceRequest, Message, ToolCall
 
 __all__ = ["CompletionFormat"]

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from airframe.errors import ErrorCategory
 from airframe.protocols.reading import JSONDict, object_in, objects_in
-from airframe.testing.script import Answer
 from airframe.testing.server.openai_chat import read_chat_messages, read_options, read_tool
 from airframe.testing.server.wire_format import (
     SAMPLING,
@@ -21,6 +20,7 @@ from airframe.testing.server.wire_format import (
     encoded,
     known,
 )
+from airframe.testing.steps import Answer
 from airframe.types import FinishReason, InferenceRequest, ToolCall
 
 __all__ = ["MADE", "OllamaFormat"]

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from airframe.errors import ErrorCategory, InvalidRequestError
 from airframe.protocols.reading import JSONDict, object_in, objects_in, text_in
-from airframe.testing.script import Answer
 from airframe.testing.server.wire_format import (
     CREATED,
     SAMPLING,
@@ -23,6 +22,7 @@ from airframe.testing.server.wire_format import (
     total_tokens,
     words_of,
 )
+from airframe.testing.steps import Answer
 from airframe.types import FinishReason, InferenceRequest, Message, Part, Role, TextPart, ToolCall, ToolSpec
 from airframe.types.messages import ROLES
 

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from airframe.errors import InvalidRequestError
 from airframe.protocols.reading import JSONDict, objects_in, text_in
-from airframe.testing.script import Answer
 from airframe.testing.server.openai_chat import OPENAI_REFUSALS, openai_error, read_options, read_tool
 from airframe.testing.server.wire_format import (
     CREATED,
@@ -25,6 +24,7 @@ from airframe.testing.server.wire_format import (
     total_tokens,
     words_of,
 )
+from airframe.testing.steps import Answer
 from airframe.types import FinishReason, InferenceRequest, Message, Role, ToolCall
 from airframe.types.messages import ROLES
 

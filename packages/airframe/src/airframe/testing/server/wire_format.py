@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 from airframe.errors import AirframeError, ConnectionFailedError, ErrorCategory, Phase
 from airframe.protocols.reading import JSONDict, objects_in, text_in
 from airframe.testing.reply import Breakdown, Chunk, Reply
-from airframe.testing.script import Answer, Failure
+from airframe.testing.steps import Answer, Failure
 from airframe.types import FinishReason, InferenceRequest, ToolCall, Usage
 
 __all__ = [
