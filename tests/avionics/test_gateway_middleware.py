@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeAlias
 
+import anyio
 import pytest
 
 from airframe.errors import ErrorCategory
@@ -116,4 +117,36 @@ async def test_a_stream_that_is_left_ends_its_call() -> None:
     async with gateway.complete_stream("Why?") as stream:
         await anext(stream)
     assert gateway.recorder.end.outcome == "abandoned"
+    assert gateway.scripted["openai"].script.open_streams == 0
+
+
+class Stuck(Middleware):
+    """Never comes to an end before or after the answer."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    async def before_invoke(self, call: CallContext, /) -> None:
+        if self.where == "before":
+            await anyio.sleep_forever()
+
+    async def after_invoke(self, call: CallContext, result: InferenceResult, /) -> None:
+        if self.where == "after":
+            await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_a_call_that_is_cancelled_inside_of_a_middleware_has_one_end(ask: Ask, where: str) -> None:
+    """Nothing stays open."""
+    gateway = gateway_of([Stuck(where)], Answer(chunks=["a", "b"]))
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+
+            async def call() -> None:
+                await ask(gateway)
+
+            tasks.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert len(gateway.recorder.finished) == len(gateway.recorder.started) == (where == "after")
     assert gateway.scripted["openai"].script.open_streams == 0

@@ -182,3 +182,30 @@ class TestUsageAsDocumented:
         assert finals == [False] * (len(finals) - 1) + [True]
         assert counts == sorted(counts)
         await gateway.aclose()
+
+
+async def test_a_real_model_continues_an_answer_that_broke(llama_server: LlamaServerProcess) -> None:
+    """llama.cpp takes the beginning as its own, and goes on in the middle of the sentence."""
+    begun, rest = REPLY[:20], REPLY[20:]
+    with server_that_says(Answer(chunks=[begun[:12], begun[12:], " never said"], faults=cut_after(events=3))) as first:
+        settings = Settings(
+            providers={
+                "openai": {"base_url": first, "api_key": KEY, "max_retries": 0},
+                "llamaserver": {"base_url": llama_server.base_url},
+            },
+            agents={"default": {"route": "r"}},
+            routing={
+                "routes": {
+                    "r": {
+                        "deployments": [{"provider": "openai"}, {"provider": "llamaserver"}],
+                        "stream": {"continue_broken": True},
+                    }
+                }
+            },
+        )
+        async with LLMGateway(settings, observers=[]) as gateway:
+            response = await ask(gateway, streamed=True)
+    assert response.text == begun + rest
+    assert response.metadata["continued"] == 1
+    attempts = cast("tuple[AttemptFinished, ...]", response.metadata["attempts"])
+    assert [attempt.reason for attempt in attempts] == ["first", "continuation"]

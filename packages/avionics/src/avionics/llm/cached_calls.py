@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from airframe.errors import AirframeError
+from airframe.types import InferenceResult
 from avionics.errors import ConfigurationError
 from avionics.llm.cache import CachedAnswer, CachePlan, CacheTurn, ResponseCache
 from avionics.llm.deployments import Deployments
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.order import Order
+from avionics.llm.responses import LLMResponse
 from avionics.llm.routing import Deployment
 
-__all__ = ["CachedCalls"]
+__all__ = ["CachedCalls", "keep_answer"]
 
 
 class CachedCalls:
@@ -54,3 +57,15 @@ class CachedCalls:
         """The answer that was kept, for the call."""
         first = candidates[0]
         return KeptAnswer(order.call, self._deployments.open(first), first.name, answer)
+
+
+async def keep_answer(
+    turn: CacheTurn, targets: Sequence[Deployment], response: LLMResponse, pieces: Sequence[str] = ()
+) -> None:
+    """Keep what was answered. Not what another model of the same provider says: the key is that of the first one."""
+    first = targets[0]
+    if response.provider == first.provider and response.metadata["deployment"] != first.name:
+        turn.leave()
+        return
+    result = cast("InferenceResult", response.metadata["result"])
+    await turn.keep(result, provider=response.provider, model=response.model, pieces=pieces, cost_usd=response.cost_usd)

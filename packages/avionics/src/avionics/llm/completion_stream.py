@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from avionics.llm.call import Call
 from avionics.llm.extended_calls import ExtendedAnswer, ExtendedCalls
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.live_answer import LiveAnswer
@@ -60,8 +61,9 @@ class CompletionStream:
         try:
             answer = self._answer or await self._open()
             text = await answer.next()
-        except BaseException:
+        except BaseException as error:
             self._over = True
+            self._present_call.abort(error)  # an error that ended the call has done so already
             raise
         chunk = await self._end(answer) if text is None else self._chunk(answer, text)
         if self._deliver is not None:
@@ -84,6 +86,10 @@ class CompletionStream:
 
     def __del__(self) -> None:
         self._leave()
+
+    @property
+    def _present_call(self) -> Call:
+        return self._answer.call if self._answer else self._call
 
     async def _open(self) -> _Answer:
         """Up to here deployments may be exchanged."""
@@ -119,5 +125,5 @@ class CompletionStream:
 
     def _leave(self) -> None:
         if self._begun and not self._over:
-            self._call.abandon()
+            self._present_call.abandon()
         self._over = True

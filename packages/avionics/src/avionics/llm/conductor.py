@@ -5,13 +5,12 @@ response cache, hold what the limits allow, ask one deployment after the other.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import anyio
 
 from airframe.types import InferenceResult
 from avionics.llm.admission import Admission
-from avionics.llm.cached_calls import CachedCalls
+from avionics.llm.cached_calls import CachedCalls, keep_answer
 from avionics.llm.dispatch import Dispatcher, Task
 from avionics.llm.fallback import empty_answer_error, is_empty
 from avionics.llm.kept_answer import KeptAnswer
@@ -48,8 +47,7 @@ class Conductor:
             if turn.answer is not None:
                 return await self._cached.kept(order, targets, turn.answer).finish()
             response = await self._ask_whole(task)
-            result = cast("InferenceResult", response.metadata["result"])
-            await turn.keep(result, provider=response.provider, model=response.model, cost_usd=response.cost_usd)
+            await keep_answer(turn, targets, response)
             return response
 
     async def streamed(self, order: Order) -> LiveAnswer | KeptAnswer:

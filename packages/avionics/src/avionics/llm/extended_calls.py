@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from airframe.types import InferenceResult
+from avionics.llm.call import Call
 from avionics.llm.conductor import Conductor
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.live_answer import LiveAnswer
@@ -46,7 +47,11 @@ class ExtendedCalls:
             _context(order, streamed=True), lambda context: _CoreStream(self._conductor, asked, context)
         )
         answer = ExtendedAnswer(stream, asked)
-        await answer.open()
+        try:
+            await answer.open()
+        except BaseException as error:
+            asked.call.abort(error)  # in the middle of a middleware nobody else notices
+            raise
         return answer
 
 
@@ -59,6 +64,11 @@ class ExtendedAnswer:
         self._first: str | None = None
         self._result: InferenceResult | None = None
         self._begun = False
+
+    @property
+    def call(self) -> Call:
+        """The books of the call; of the last one where the middleware asked again."""
+        return self._asked.call
 
     @property
     def provider(self) -> str:
@@ -119,6 +129,7 @@ class _Asked:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._used = False
+        self.call = order.call
         self.answer: LiveAnswer | KeptAnswer | None = None
         self.response: LLMResponse | None = None
 
@@ -126,7 +137,8 @@ class _Asked:
         """The order to carry out for a context. Asking again is another call in the records."""
         order = replace(self._order, call=self._order.call.again()) if self._used else self._order
         self._used = True
-        order.call.request = context.request
+        self.call = order.call
+        self.call.request = context.request
         return order
 
     def response_with(self, result: InferenceResult) -> LLMResponse:

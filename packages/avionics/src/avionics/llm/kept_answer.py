@@ -22,7 +22,8 @@ class KeptAnswer:
         self.model = call.request.model
         self.pieces = 0
         """Pieces that were handed out."""
-        self._call = call
+        self.call = call
+        """The books of the call."""
         self._asked = provider
         self._deployment = deployment
         self._kept = kept
@@ -39,7 +40,7 @@ class KeptAnswer:
         try:
             await checkpoint()
         except BaseException as error:
-            self._call.abort(error)
+            self.call.abort(error)
             raise
         if not self._held:
             return None
@@ -48,7 +49,7 @@ class KeptAnswer:
 
     async def finish(self) -> LLMResponse:
         """The whole answer."""
-        return self._call.hit(self._kept, deployment=self._deployment)
+        return self.call.hit(self._kept, deployment=self._deployment)
 
     async def aclose(self) -> None:
         """There is nothing to let go of."""

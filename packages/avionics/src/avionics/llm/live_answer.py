@@ -13,7 +13,9 @@ from airframe.types import InferenceResult, InferenceWarning, Message, StreamEve
 from avionics.errors import LLMError
 from avionics.llm.admission import Admission
 from avionics.llm.cache import CacheTurn
+from avionics.llm.cached_calls import keep_answer
 from avionics.llm.dispatch import Answered, Dispatcher, Task, until
+from avionics.llm.echo import EchoFilter
 from avionics.llm.fallback import empty_answer_error, is_empty, still_to_ask
 from avionics.llm.open_attempt import OpenAttempt
 from avionics.llm.preamble import read_preamble
@@ -31,15 +33,16 @@ class LiveAnswer:
     """
 
     def __init__(self, task: Task, dispatcher: Dispatcher, admission: Admission, turn: CacheTurn | None = None) -> None:
+        self.call = task.call
+        """The books of the call."""
         self._task = task
         self._admission = admission
         self._turn = turn
         self._texts: list[str] = []
-        self._call = task.call
         self._dispatcher = dispatcher
         self._answered: Answered[Sequence[str | None]] | None = None
         self._held: deque[str | None] = deque()
-        self._said_before = ""
+        self._echo = EchoFilter("")
         self._read_before = 0
         self._continued = 0
 
@@ -74,10 +77,17 @@ class LiveAnswer:
 
     async def next(self) -> str | None:
         """The next piece of text; None at the end. Raises `LLMError`."""
-        text = await self._next()
-        if text and self._turn is not None:
-            self._texts.append(text)
-        return text
+        new = ""
+        while not new:
+            text = await self._next()
+            if text is not None:
+                new = self._echo.feed(text)
+            elif new := self._echo.finish():
+                self._held.append(None)  # what looked like an echo comes before the end
+            else:
+                return None
+        self._texts.append(new)
+        return new
 
     async def _next(self) -> str | None:
         while not self._held:
@@ -87,7 +97,7 @@ class LiveAnswer:
             except AirframeError as error:
                 await self._continue(error)
             except BaseException as error:
-                self._call.abort(error)
+                self.call.abort(error)
                 raise
         return self._held.popleft()
 
@@ -96,17 +106,11 @@ class LiveAnswer:
         stream = self._attempt.stream
         assert stream is not None
         result = self._joined(stream.result)
-        response = self._call.succeed(self._attempt, result, continued=self._continued)
+        response = self.call.succeed(self._attempt, result, continued=self._continued)
         await stream.aclose()
         await self._admission.leave(self._task.allowance)
         if self._turn is not None:
-            await self._turn.keep(
-                result,
-                provider=response.provider,
-                model=response.model,
-                pieces=self._texts,
-                cost_usd=response.cost_usd,
-            )
+            await keep_answer(self._turn, self._task.plan.targets, response, self._texts)
         return response
 
     async def aclose(self) -> None:
@@ -142,14 +146,14 @@ class LiveAnswer:
         failure = answered.attempt.fail(error)
         task = self._rest(error, answered)
         if task is None:
-            raise self._call.fail([failure]) from error
-        self._said_before += error.partial.text if error.partial else ""
+            raise self.call.fail([failure]) from error
+        self._echo = EchoFilter("".join(self._texts))
         self._read_before += answered.attempt.pieces
         self._continued += 1
         try:
             self._answered = await self._dispatcher.first_answer(task, self._ask)
         except LLMError as further:
-            further.partial = InferenceResult(content=(TextPart(self._said_before),))
+            further.partial = InferenceResult(content=(TextPart("".join(self._texts)),))
             raise
         self._held.extend(self._answered.answer)
 
@@ -163,21 +167,21 @@ class LiveAnswer:
         candidates = tuple(each for each in others if self._dispatcher.continues(each, error.partial))
         if not candidates:
             return None
-        said = Message("assistant", self._said_before + error.partial.text)
-        request = replace(self._call.request, messages=[*self._asked_first, said])
-        self._call.request = request
+        said = Message("assistant", "".join(self._texts))
+        request = replace(self.call.request, messages=[*self._asked_first, said])
+        self.call.request = request
         return replace(task, plan=replace(task.plan, candidates=candidates), reason="continuation")
 
     @property
     def _asked_first(self) -> Sequence[Message]:
-        messages = self._call.request.messages
+        messages = self.call.request.messages
         return messages[:-1] if self._continued else messages
 
     def _joined(self, result: InferenceResult) -> InferenceResult:
         if not self._continued:
             return result
         note = InferenceWarning("stream", f"the answer broke and was continued by {self.provider}")
-        text = TextPart(self._said_before + result.text)
+        text = TextPart("".join(self._texts))
         return replace(result, content=(text,), warnings=(*result.warnings, note))
 
 
