@@ -45,8 +45,8 @@ def collector() -> Iterator[HostileServer]:
 
 
 def exporting_to(url: str, **telemetry: object) -> Telemetry:
-    section = {"exporters": ["otlp"], "otlp_endpoint": url, "otlp_headers": {"x-key": KEY}, **telemetry}
-    return setup(Settings(telemetry=section), for_process=False)
+    section = {"exporters": ["otlp"], "otlp_endpoint": url, "otlp_headers": {"x-key": KEY}, "shutdown_timeout": 60}
+    return setup(Settings(telemetry={**section, **telemetry}), for_process=False)
 
 
 async def make_calls(telemetry: Telemetry) -> None:
