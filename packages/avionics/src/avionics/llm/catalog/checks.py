@@ -19,7 +19,7 @@ from airframe.types import (
 from avionics.llm.catalog.model_rules import ModelRules
 from avionics.llm.catalog.model_spec import ModelSpec
 from avionics.llm.catalog.parameters import check_parameters
-from avionics.llm.requests import estimate_prompt_tokens
+from avionics.llm.requests import estimate_prompt_tokens, most_prompt_tokens
 from avionics.settings.model_specs import Modality, Operation
 
 __all__ = ["check_request", "known_window"]
@@ -94,7 +94,7 @@ def _read(parts: Iterable[Part]) -> Iterator[Modality]:
 
 def _check_length(request: InferenceRequest, spec: ModelSpec, endpoint: EndpointSpec) -> Iterator[AirframeError]:
     window = known_window(spec, endpoint)
-    if window is None:
+    if window is None or most_prompt_tokens(request) <= window * _SURELY:
         return
     estimate = estimate_prompt_tokens(request)
     if estimate > window * _SURELY:
