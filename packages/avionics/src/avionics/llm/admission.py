@@ -16,7 +16,8 @@ from avionics.llm.limits import Demand, Limiter, Reservation
 from avionics.llm.nodes import NodePool
 from avionics.llm.open_attempt import AttemptEnd
 from avionics.llm.provider import LLMProvider
-from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan
+from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan, Slot
+from avionics.llm.routing.health import is_probed
 from avionics.llm.routing.rest import PROBE_TAKES
 from avionics.llm.settlements import Settlements, Spent
 
@@ -44,6 +45,15 @@ class Allowance:
         self._held = held or self._held
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What is taken up by one exchange."""
+
+    slot: Slot
+    held: Reservation | None
+    within: Reservation | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """Keeps the counts of a gateway's deployments. `nodes` is None outside of distributed mode."""
@@ -58,8 +68,6 @@ class Admission:
     async def enter(self, call: Call, plan: RoutePlan, *, deadline: float | None, priority: int) -> Allowance:
         """Wait until the limits that count calls have room for one. Raises `LLMError`."""
         await self.settlements.carry_out()
-        if not self.limiter:
-            return Allowance()
         demand = self.demands.of_call(call, plan.targets)
         return Allowance(await self.limiter.reserve(demand, deadline=deadline, priority=priority))
 
@@ -87,39 +95,56 @@ class Admission:
         Who is not `patient` does not wait for room: there are others to ask. A deployment that is to be `rested` is
         asked when its time has come, if that is before `deadline`. Raises `NoDeploymentError`, and what limits raise.
         """
-        name = deployment.name
-        if rested:
-            await self._rested(name, deadline)
-        elif not self.board.claim_probe(name) and not patient:
-            raise NoDeploymentError(
-                f"{name}: another call is finding out whether it is well again", category=ErrorCategory.OVERLOADED
-            )
-        ends = deadline if patient else anyio.current_time()
-        slot = await self.gate.take(name, priority=priority, deadline=ends)
-        await self.settlements.carry_out()
+        name, ends = deployment.name, deadline if patient else anyio.current_time()
         demand = self.demands.of_exchange(call, provider, request) if self.limiter else None
-        # What is held for the call is known to be enough only where the price of the exchange is known.
-        within = allowance.take() if demand is not None and demand.cost_usd is not None else None
-        try:
-            held = await self._hold(demand, within, deadline=ends, priority=priority)
-        except BaseException:
-            allowance.give_back(within)
-            slot.release()
-            self.board.left(name)
-            raise
+        while True:
+            if rested:
+                await self._rested(name, deadline)
+            room = await self._room(name, demand, allowance, deadline=ends, priority=priority)
+            if self.board.claim_probe(name) or (patient and not rested):
+                break
+            self._give_up(room, allowance)
+            if not rested:
+                raise NoDeploymentError(
+                    f"{name}: another call is finding out whether it is well again", category=ErrorCategory.OVERLOADED
+                )
         self.board.begin(name)
         if self.nodes and deployment.node:
             self.nodes.began(deployment.node)
 
         def told(end: AttemptEnd) -> None:
-            slot.release(refused=end.record.category in _TOO_MANY)
+            room.slot.release(refused=end.record.category in _TOO_MANY)
             self._judge(deployment, end)
-            self._settle(end, held, within, allowance)
+            self._settle(end, room, allowance)
             limit = end.rate_limit if end.record.category is None else None
             refused = end.retry_after if end.record.category is ErrorCategory.RATE_LIMIT else None
             self.limiter.learn(provider.name, request.model, limit, refused)
 
         return told
+
+    async def _room(
+        self, name: str, demand: Demand | None, allowance: Allowance, *, deadline: float | None, priority: int
+    ) -> _Room:
+        """A place at the deployment, and what the limits hold for the exchange. Cancelled, it leaves no trace."""
+        slot = await self.gate.take(name, priority=priority, deadline=deadline)
+        # What is held for the call is known to be enough only where the price of the exchange is known.
+        within = allowance.take() if demand is not None and demand.cost_usd is not None else None
+        try:
+            await self.settlements.carry_out()
+            held = None
+            if demand is not None:
+                held = await self.limiter.reserve(demand, deadline=deadline, priority=priority, within=within)
+        except BaseException:
+            allowance.give_back(within)
+            slot.release()
+            raise
+        return _Room(slot, held, within)
+
+    def _give_up(self, room: _Room, allowance: Allowance) -> None:
+        room.slot.release()
+        allowance.give_back(room.within)
+        if room.held:
+            self.settlements.put(room.held, None)
 
     async def _rested(self, name: str, deadline: float | None) -> None:
         """Wait until a deployment may be asked again."""
@@ -134,39 +159,25 @@ class Admission:
             await anyio.sleep(seconds)
 
     def _rest(self, name: str) -> float | None:
-        """For how many seconds it is left alone yet; None when it may be asked, by this call."""
-        ends = self.board.health(name).cooldown_until
-        if ends is not None and (seconds := ends - self.board.clock()) > 0:
-            return seconds
-        return None if self.board.claim_probe(name) else PROBE_TAKES
+        """For how many seconds it is left alone yet; None when it may be asked."""
+        health, now = self.board.health(name), self.board.clock()
+        if health.cooldown_until is not None and health.cooldown_until > now:
+            return health.cooldown_until - now
+        return PROBE_TAKES if is_probed(health, now) else None
 
-    async def _hold(
-        self,
-        demand: Demand | None,
-        within: Reservation | None,
-        *,
-        deadline: float | None,
-        priority: int,
-    ) -> Reservation | None:
-        if demand is None:
-            return None
-        return await self.limiter.reserve(demand, deadline=deadline, priority=priority, within=within)
-
-    def _settle(
-        self, end: AttemptEnd, held: Reservation | None, within: Reservation | None, allowance: Allowance
-    ) -> None:
+    def _settle(self, end: AttemptEnd, room: _Room, allowance: Allowance) -> None:
         usage, cost = end.usage, end.cost_usd
         if end.record.category is not None and usage is None and not cost:
-            allowance.give_back(within)
-            if held:
-                self.settlements.put(held, None)
+            allowance.give_back(room.within)
+            if room.held:
+                self.settlements.put(room.held, None)
             return
         spent = Spent(
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             cost_usd=cost,
         )
-        for each in filter(None, (held, within)):
+        for each in filter(None, (room.held, room.within)):
             self.settlements.put(each, spent)
 
     def _judge(self, deployment: Deployment, end: AttemptEnd) -> None:

@@ -82,6 +82,8 @@ class Conductor:
 
     async def _entered(self, task: Task) -> Task:
         """The same task, with leave of the limits that count calls."""
+        if not self._admission.limiter:
+            return task
         allowance = await self._admission.enter(task.call, task.plan, deadline=task.deadline, priority=task.priority)
         return replace(task, allowance=allowance)
 

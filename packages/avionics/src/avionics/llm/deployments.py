@@ -35,6 +35,11 @@ class Deployments:
         provider = self._made[name] = create_llm_provider(name, self._settings)
         return provider
 
+    def default_model(self, deployment: Deployment) -> str | None:
+        """The model that its provider asks for by default; None also where the provider has not been made yet."""
+        provider = self._given.get(deployment.provider) or self._made.get(deployment.provider)
+        return provider.default_model if provider else None
+
     def open(self, deployment: Deployment) -> LLMProvider:
         """Who is asked for a deployment. Raises `ConfigurationError`."""
         provider = self.provider(deployment.provider)

@@ -266,7 +266,7 @@ class LLMGateway:
         route = self._routes.find(agent_name, model=options.get("model"), provider=options.get("provider"))
         first = route.tiers[0].deployments[0]
         try:
-            request = request_of(prompt, system, options, model=first.model)
+            request = request_of(prompt, system, options, model=first.model or self._deployments.default_model(first))
             caller = caller_of(agent_name, options)
         except InvalidRequestError as error:
             raise llm_error(error, provider=first.provider, model=first.model) from error

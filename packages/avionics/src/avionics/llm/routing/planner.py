@@ -105,7 +105,9 @@ def plan(
         healths=healths, costs=costs or {}, draw=draw, turn=turn, affinity=circumstances.affinity, now=now
     )
 
-    def judged(tiers: Iterable[Tier]) -> _Chain:
+    def judged(tiers: tuple[Tier, ...]) -> _Chain:
+        if not tiers:
+            return _NOBODY
         return _judged(tiers, situation, lambda each: why_not(each, needs, circumstances, specs.get(each.name)))
 
     main = judged(route.tiers).or_last_resort()
@@ -153,6 +155,9 @@ class _Chain:
         if self.candidates or self.opens_at is not None:
             return self
         return _Chain(tuple(each for each, _ in self.resting), self.unfit, ())
+
+
+_NOBODY = _Chain((), (), ())
 
 
 def _judged(tiers: Iterable[Tier], situation: Situation, unfit: Callable[[Deployment], str | None]) -> _Chain:
