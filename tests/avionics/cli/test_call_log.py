@@ -101,6 +101,15 @@ class TestUsage:
         assert "$0.0336" in shown
         assert "The cost of 1 attempts is unknown and not in the sum." in shown
 
+    def test_what_is_unknown_does_not_look_free(self, run: Run, calls: list[str], tmp_path: Path) -> None:
+        """A model without a known price costs a question mark, one's own hardware costs nothing."""
+        costs = {line.split()[0]: line.split()[6] for line in run("usage").stdout.splitlines()[1:-1]}
+        assert (costs["nobody-lists-this"], costs["tiny"], costs["total"]) == ("?", "$0", "$0.0336")
+        run("usage", "--html", str(tmp_path / "report.html"))
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert '<td title="nobody-lists-this">nobody-lists-this</td>' in page
+        assert "<td>5</td><td>5</td><td>?</td><td>?</td><td>?</td><td>?</td>" in page
+
     def test_a_time_limits_what_is_summed_up(self, run: Run, calls: list[str]) -> None:
         """`--since` and `--until` take a while ago, a date or a time."""
         for option, count in (("--since", 4), ("--until", 0)):

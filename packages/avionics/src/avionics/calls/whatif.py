@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 
+from avionics.calls.cost_again import cost_again
 from avionics.calls.logged import LoggedAttempt
 from avionics.llm.cost_calculator import CostCalculator, Terms
 
 __all__ = ["Alternative", "WhatIf", "WhatIfGroup", "what_if"]
-
-_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,29 +79,14 @@ def _costs(
 ) -> Sequence[Decimal | None]:
     """What each attempt would cost; None where nobody knows."""
     if alternative is None:
-        return [_own_cost(one, prices) for one in used]
-    return [
-        _cost(prices, alternative.provider, alternative.model, one, alternative.terms(one.duration))
-        for one in used[-1:]
-    ]
+        return [cost_again(prices, one).cost_usd for one in used]
+    return [_alternative_cost(one, prices, alternative) for one in used[-1:]]
 
 
-def _own_cost(one: LoggedAttempt, prices: CostCalculator) -> Decimal | None:
-    terms = Terms(
-        kind=one.kind,
-        server_address=one.server_address,
-        at=datetime.fromtimestamp(one.started_at_ns / _NANOSECONDS, UTC),
-        service_tier=one.service_tier,
-        seconds=one.duration,
-    )
-    costs = (_cost(prices, one.provider, model, one, terms) for model in dict.fromkeys((one.response_model, one.model)))
-    return next((cost for cost in costs if cost is not None), None)
-
-
-def _cost(prices: CostCalculator, provider: str, model: str | None, one: LoggedAttempt, terms: Terms) -> Decimal | None:
-    usage = one.usage
+def _alternative_cost(one: LoggedAttempt, prices: CostCalculator, other: Alternative) -> Decimal | None:
+    usage, terms = one.usage, other.terms(one.duration)
     return prices.calculate_cost(
-        provider, model, usage.input_tokens, usage.output_tokens, usage=usage, terms=terms
+        other.provider, other.model, usage.input_tokens, usage.output_tokens, usage=usage, terms=terms
     ).cost_usd
 
 

@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from avionics.calls.history import CallFilter, CallHistory
+from avionics.calls.price_changes import PriceChange, price_changes
 from avionics.cli.console import mark, output_console
 from avionics.cli.figures import money, rounded_money
 from avionics.cli.points_in_time import point_in_time
 from avionics.llm.catalog.model_id import PROVIDERS, parse_model_id
 from avionics.llm.cost_calculator import CostCalculator, Pricing
 from avionics.llm.prices import PriceTable, Terms
-from avionics.llm.repricing import PriceChange, price_changes
 from avionics.settings import PriceRow, Settings
 
 __all__ = ["check_prices", "reprice"]

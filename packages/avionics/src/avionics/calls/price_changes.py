@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
+from avionics.calls.cost_again import cost_again
 from avionics.calls.logged import LoggedAttempt
 from avionics.calls.nano_usd import nano_usd
 from avionics.calls.repricing import Repriced
-from avionics.llm.cost_calculator import CostCalculator, CostMetrics, Terms
+from avionics.llm.cost_calculator import CostCalculator
 
 __all__ = ["PriceChange", "price_changes"]
 
@@ -28,7 +28,7 @@ def price_changes(prices: CostCalculator, attempts: Iterable[LoggedAttempt]) -> 
     for attempt in attempts:
         if attempt.cost_source == "provider" or attempt.usage_source == "unknown":
             continue
-        found = _cost(prices, attempt)
+        found = cost_again(prices, attempt)
         low, high = _bounds(attempt, found.cost_usd)
         was = (nano_usd(attempt.cost_usd), attempt.cost_source, attempt.price_version)
         if (nano_usd(found.cost_usd), found.source, found.price_version) != was:
@@ -44,26 +44,6 @@ def price_changes(prices: CostCalculator, attempts: Iterable[LoggedAttempt]) -> 
                     price_version=found.price_version,
                 ),
             )
-
-
-def _cost(prices: CostCalculator, attempt: LoggedAttempt) -> CostMetrics:
-    """As when it was made: at the price of the model that answered, else of the one that was asked for."""
-    terms = Terms(
-        kind=attempt.kind,
-        server_address=attempt.server_address,
-        at=datetime.fromtimestamp(attempt.started_at_ns / 1_000_000_000, UTC),
-        service_tier=attempt.service_tier,
-        seconds=attempt.duration,
-    )
-    found = CostMetrics(cost_usd=None, source="unknown")
-    for model in dict.fromkeys((attempt.response_model, attempt.model)):
-        usage = attempt.usage
-        found = prices.calculate_cost(
-            attempt.provider, model, usage.input_tokens, usage.output_tokens, usage=usage, terms=terms
-        )
-        if found.cost_usd is not None:
-            break
-    return found
 
 
 def _bounds(attempt: LoggedAttempt, cost: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
