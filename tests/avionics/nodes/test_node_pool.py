@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from airframe.endpoints import EndpointSpec, HealthReport, HealthState, ServerLoad
 from airframe.errors import ErrorCategory
 from airframe.testing import Clock
@@ -123,6 +125,42 @@ def test_the_nodes_may_change(node: Callable[..., NodeProfile]) -> None:
     registry.profiles = [node("a"), moved, node("c")]
     assert {name: state.speed for name, state in pool.states().items()} == {"a": None, "b": None, "c": 100.0}
     assert names(pool.candidates()) == ["a", "b"]
+
+
+def test_a_probe_of_the_old_address_says_nothing_of_the_new_one(node: Callable[..., NodeProfile]) -> None:
+    """It was under way when the node moved."""
+    registry = Changing(node("a"))
+    pool = NodePool(registry)
+    before = pool.candidates()[0]
+    registry.profiles = [NodeProfile(name="a", endpoint=EndpointSpec(base_url="http://elsewhere:8080"))]
+    assert names(pool.candidates()) == ["a"]
+    pool.report(before, HealthReport(state=HealthState.UNREACHABLE))
+    assert names(pool.candidates()) == ["a"]
+
+
+def test_a_registry_that_fails_fails_no_call(
+    node: Callable[..., NodeProfile], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is reported once, and the last list goes on."""
+
+    class Failing(Changing):
+        fails = False
+
+        def get_profile_for_agent(self, _: str, /) -> NodeProfile | None:
+            return self.list_profiles()[0]
+
+        def list_profiles(self) -> Sequence[NodeProfile]:
+            if self.fails:
+                raise OSError("the inventory is closed")
+            return self.profiles
+
+    registry = Failing(node("b"), node("a"))
+    pool = NodePool(registry)
+    assert names(pool.candidates("planner")) == ["b", "a"]
+    registry.fails = True
+    for _ in range(3):
+        assert names(pool.candidates("planner")) == ["b", "a"]
+    assert len(caplog.records) == 1
 
 
 def test_a_node_may_be_marked_before_it_is_known(node: Callable[..., NodeProfile]) -> None:

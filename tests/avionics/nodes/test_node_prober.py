@@ -110,6 +110,22 @@ async def test_a_probe_that_breaks_is_a_node_that_is_down(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+async def test_a_node_that_does_not_tell_its_slots_is_well(
+    node: Callable[..., NodeProfile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that reads a long prompt answers `/health` and nothing else: it is not down."""
+
+    class Reading(ScriptedAdapter):
+        async def check_load(self, endpoint: EndpointSpec) -> ServerLoad:
+            await anyio.sleep_forever()
+            return ServerLoad()
+
+    monkeypatch.setattr("avionics.llm.nodes.prober._LOAD_SECONDS", 0.01)
+    pool = NodePool(StaticNodes([node("a")]))
+    await NodeProber(pool, adapters={"llama_server": Reading()}).probe_all()
+    assert asked(pool) == ["a"]
+
+
 async def test_without_an_interval_nobody_is_probed(node: Callable[..., NodeProfile]) -> None:
     """Then calls alone tell how a node is."""
     adapter = ScriptedAdapter(health=GONE)

@@ -151,6 +151,15 @@ class TestWork:
         assert state.load_at(115.0, HEALTH).loaded_models == ("m",)
         assert (state.work_at(115.1, HEALTH), state.load_at(115.1, HEALTH)) == (1, ServerLoad())
 
+    def test_a_server_that_is_too_busy_to_tell_its_slots_is_not_free(self) -> None:
+        """What it told before holds, as long as it is fresh; then it is unknown."""
+        full = ServerLoad(slots=2, busy_slots=2)
+        state = probed(NodeState(), WELL, full, 100.0, HEALTH)
+        state = probed(state, WELL, ServerLoad(slots=2), 110.0, HEALTH)
+        assert state.load_at(110.0, HEALTH) == full
+        assert probed(state, WELL, None, 116.0, HEALTH).load_at(116.0, HEALTH) == ServerLoad()
+        assert probed(state, WELL, ServerLoad(slots=2, busy_slots=0), 110.0, HEALTH).work_at(110.0, HEALTH) == 0
+
     def test_speed_is_a_moving_average_of_answers(self) -> None:
         """Short answers say nothing about it, and an old one is forgotten."""
         state = NodeState()

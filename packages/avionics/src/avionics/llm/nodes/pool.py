@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -14,9 +15,12 @@ from avionics.llm.nodes import state as transition
 from avionics.llm.nodes.profile import InferenceEndpointsProtocol, NodeProfile
 from avionics.llm.nodes.score import RankedNode, RequestFacts, rank
 from avionics.llm.nodes.state import NodeState, why_not
+from avionics.llm.observation import FaultLog
 from avionics.settings.nodes import NodeHealthSettings
 
 __all__ = ["ExcludedNode", "NodePlan", "NodePool"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class NodePlan:
 class NodePool:
     """The nodes of a registry with what is known of each. Safe to use from several threads; never waits.
 
+    A registry that fails is reported once, and the nodes that it listed last go on.
+
     It is a registry too: the node for an agent is the best one, and none where its own provider should be asked.
 
     Args:
@@ -63,6 +69,8 @@ class NodePool:
         self.clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, tuple[EndpointSpec | None, NodeState]] = {}
+        self._listed: Sequence[NodeProfile] = ()
+        self._faults = FaultLog(_logger)
         self._probers = 0
 
     @classmethod
@@ -95,7 +103,7 @@ class NodePool:
             affinity_key: equal for calls that should meet the same node, see `affinity_key`.
             labels: what the node must be.
         """
-        own = self.registry.get_profile_for_agent(agent_name) if agent_name else None
+        own = self._own_node(agent_name)
         facts = RequestFacts(
             agent_name=agent_name,
             model=model,
@@ -165,9 +173,12 @@ class NodePool:
         return [node for node in profiles if (states[node.name].probe_at or now) <= now]
 
     def report(self, node: NodeProfile, health: HealthReport, load: ServerLoad | None = None) -> None:
-        """A probe has found this; `load` is None where nobody asked for it."""
+        """A probe has found this; `load` is None where nobody asked for it. It says nothing of another address."""
         now = self.clock()
-        self._change(node.name, lambda state: transition.probed(state, health, load, now, self.health))
+        with self._lock:
+            endpoint, state = self._known.get(node.name, (node.endpoint, NodeState()))
+            if endpoint is None or endpoint == node.endpoint:
+                self._known[node.name] = (node.endpoint, transition.probed(state, health, load, now, self.health))
 
     @contextmanager
     def being_probed(self) -> Generator[None]:
@@ -182,8 +193,16 @@ class NodePool:
 
     def _profiles(self, *more: NodeProfile | None) -> Sequence[NodeProfile]:
         """Those of the registry; the one that it has for an agent need not be in its list."""
-        listed = self.registry.list_profiles()
+        listed = self._faults.contained("the registry of nodes", self.registry.list_profiles)
+        if listed is None:
+            listed = self._listed
+        self._listed = listed
         return list({node.name: node for node in (*filter(None, more), *listed)}.values())
+
+    def _own_node(self, agent_name: str | None) -> NodeProfile | None:
+        if agent_name is None:
+            return None
+        return self._faults.contained("the registry of nodes", lambda: self.registry.get_profile_for_agent(agent_name))
 
     def _states(self, profiles: Sequence[NodeProfile]) -> dict[str, NodeState]:
         """The states of these nodes. A node that is found elsewhere than before is another one."""

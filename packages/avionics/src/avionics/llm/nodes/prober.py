@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -23,8 +23,8 @@ __all__ = ["NodeProber", "WatchedNodes", "keep_current"]
 
 _logger = logging.getLogger(__name__)
 
-_PATIENCE = 10.0
-"""Seconds for one probe. Airframe's adapters give up after five; others may have no limit."""
+_HEALTH_SECONDS, _LOAD_SECONDS = 10.0, 20.0
+"""For the two parts of a probe. Airframe's adapters have limits of their own; others may have none."""
 
 _LOOK_SECONDS = 0.25
 """How often it is looked whether a probe is due."""
@@ -67,34 +67,37 @@ class NodeProber:
 
     async def probe_all(self) -> None:
         """Probe every node once, now, all at the same time."""
-        await self._probe_these(self._pool.list_profiles())
-
-    async def _probe_these(self, nodes: Sequence[NodeProfile]) -> None:
         async with anyio.create_task_group() as tasks:
-            for node in nodes:
+            for node in self._pool.list_profiles():
                 tasks.start_soon(self._probe, node)
 
     async def _probe(self, node: NodeProfile) -> None:
         try:
             health, load = await self._found(node)
-            self._pool.report(node, health, load)
-        finally:
-            self._asking.discard(node.name)
-
-    async def _found(self, node: NodeProfile) -> tuple[HealthReport, ServerLoad | None]:
-        try:
-            with anyio.move_on_after(_PATIENCE):
-                adapter = self._adapter(str(node.endpoint.backend_kind))
-                health = await adapter.check_health(node.endpoint)
-                return health, await adapter.check_load(node.endpoint) if health.healthy else None
         except AirframeError as error:
-            return HealthReport(state=HealthState.UNHEALTHY, detail=str(error)), None
+            health, load = HealthReport(state=HealthState.UNHEALTHY, detail=str(error)), None
         except Exception as error:
             if node.name not in self._reported:
                 self._reported.add(node.name)
                 _logger.exception("probing the node %s failed; further failures are not reported", node.name)
-            return HealthReport(state=HealthState.UNHEALTHY, detail=type(error).__name__), None
-        return HealthReport(state=HealthState.UNREACHABLE, detail=f"no answer within {_PATIENCE:.0f} s"), None
+            health, load = HealthReport(state=HealthState.UNHEALTHY, detail=type(error).__name__), None
+        finally:
+            self._asking.discard(node.name)
+        self._pool.report(node, health, load)
+
+    async def _found(self, node: NodeProfile) -> tuple[HealthReport, ServerLoad | None]:
+        """Its health; and what it is occupied with, if it is well and not too busy to say so."""
+        adapter = self._adapter(str(node.endpoint.backend_kind))
+        health, load = (
+            HealthReport(state=HealthState.UNREACHABLE, detail=f"no answer within {_HEALTH_SECONDS:.0f} s"),
+            None,
+        )
+        with anyio.move_on_after(_HEALTH_SECONDS):
+            health = await adapter.check_health(node.endpoint)
+        if health.healthy:
+            with anyio.move_on_after(_LOAD_SECONDS):
+                load = await adapter.check_load(node.endpoint)
+        return health, load
 
     def _adapter(self, kind: str) -> Adapter:
         if adapter := self._given.get(kind) or self._made.get(kind):

@@ -162,22 +162,22 @@ def probed(
     """A probe has found this; `load` is None where nobody asked for it."""
     soon = now + (health.interval or health.longest_wait)
     if report.healthy:
-        return replace(
-            state,
-            down=None,
-            loading=False,
-            failures=0,
-            up_since=state.up_since if state.down is None else now,
-            load=load,
-            reported_at=now,
-            in_flight_then=state.in_flight,
-            probe_at=soon,
-        )
+        up_since = state.up_since if state.down is None else now
+        well = replace(state, down=None, loading=False, failures=0, up_since=up_since, probe_at=soon)
+        return _reported(well, load, now, health)
     if report.state is HealthState.LOADING:
         return replace(state, loading=True, probe_at=min(soon, now + health.first_wait))
     state = replace(state, loading=False, load=None, reported_at=None)
     detail = f"{report.state}: {report.detail}" if report.detail else str(report.state)
     return _down(state, f"a probe found it {detail}", now, health)
+
+
+def _reported(state: NodeState, load: ServerLoad | None, now: float, health: NodeHealthSettings) -> NodeState:
+    """A server that reads a long prompt does not tell its slots: what it told before holds as long as it is fresh."""
+    tells_slots = load is not None and load.busy_slots is not None
+    if not tells_slots and state.load_at(now, health).busy_slots is not None:
+        return state
+    return replace(state, load=load, reported_at=now, in_flight_then=state.in_flight)
 
 
 def _down(state: NodeState, why: str, now: float, health: NodeHealthSettings) -> NodeState:
