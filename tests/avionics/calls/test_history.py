@@ -53,7 +53,9 @@ def test_the_last_calls_are_given_oldest_first(
     """Of those that are asked for."""
     settings = configure()
     calls = [
-        make_call(make_attempt(started_at_ns=NOON + hour * HOUR), agent_name=agent)
+        make_call(
+            make_attempt(started_at_ns=NOON + hour * HOUR), agent_name=agent, variant=f"tone/{hour}", session_id="s"
+        )
         for hour, agent in enumerate(["planner", "critic", "planner", "planner"])
     ]
     log_calls(settings, *reversed(calls))
@@ -63,6 +65,7 @@ def test_the_last_calls_are_given_oldest_first(
         assert [call.id for call in history.calls(last=2)] == ids[2:]
         assert [call.id for call in history.calls(CallFilter(agent="planner"), last=2)] == ids[2:]
         assert [call.id for call in history.calls(CallFilter(agent="critic"))] == ids[1:2]
+        assert [call.id for call in history.calls(CallFilter(variant="tone/3", session_id="s"))] == ids[3:]
         one_hour = CallFilter(since_ns=NOON + HOUR, until_ns=NOON + 2 * HOUR)
         assert [call.id for call in history.calls(one_hour)] == ids[1:2]
         assert [one.call_id for one in history.attempts(CallFilter(outcome="success", agent="critic"))] == ids[1:2]

@@ -17,6 +17,7 @@ from avionics.calls import CallHistory, CallLog
 from avionics.calls.database import open_database, reading
 from avionics.calls.location import database_url
 from avionics.calls.tables import metadata
+from avionics.calls.usage import DIMENSIONS
 from avionics.cli.usage_page import usage_page
 from avionics.errors import LLMError
 from avionics.llm import LLMGateway
@@ -111,4 +112,4 @@ def files(folder: Path) -> Iterator[str]:
 
 def reports(settings: Settings) -> Iterator[str]:
     with CallHistory(settings) as history:
-        yield usage_page([history.usage("model"), history.usage("agent")])
+        yield usage_page([history.usage(by) for by in DIMENSIONS])

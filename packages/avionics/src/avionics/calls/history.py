@@ -43,13 +43,15 @@ class CallFilter:
     agent: str | None = None
     tenant: str | None = None
     conversation_id: str | None = None
+    session_id: str | None = None
+    variant: str | None = None
     outcome: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
 
     def of(self, query: Select[Any]) -> Select[Any]:
         """The same query, for these calls only."""
-        for name in ("agent", "tenant", "conversation_id", "outcome"):
+        for name in ("agent", "tenant", "conversation_id", "session_id", "variant", "outcome"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(call.c[name] == value)
         if self.since_ns is not None:
