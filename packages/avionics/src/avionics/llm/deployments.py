@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airframe.errors import AirframeError
 from airframe.types import InferenceRequest
 from avionics.errors import ConfigurationError
 from avionics.llm.call import Call
@@ -39,6 +40,13 @@ class Deployments:
         """The model that its provider asks for by default; None also where the provider has not been made yet."""
         provider = self._given.get(deployment.provider) or self._made.get(deployment.provider)
         return provider.default_model if provider else None
+
+    def model_name(self, deployment: Deployment) -> str | None:
+        """A deployment's model by its own name, where the settings use an alias; None leaves it to the server."""
+        try:
+            return self.open(deployment).model_name(deployment.model)
+        except (AirframeError, ConfigurationError):
+            return deployment.model  # who asks for it is told
 
     def open(self, deployment: Deployment) -> LLMProvider:
         """Who is asked for a deployment. Raises `ConfigurationError`."""

@@ -75,7 +75,7 @@ class Planner:
         """The same with the nodes that may be asked before everybody else."""
         first = made.route.tiers[0].deployments[0]
         key = affinity_key(request.messages, conversation_id=caller.session_id or caller.conversation_id)
-        found = nodes.plan(caller.agent_name, first.model, key)
+        found = nodes.plan(caller.agent_name, self._deployments.model_name(first), key)
 
         def as_deployment(node: NodeProfile) -> Deployment:
             return replace(first, provider=node.provider or first.provider, backup=None, node=node.name)

@@ -202,6 +202,11 @@ class LLMProvider(ABC):
         check = truncation_check(fitted.request, endpoint=endpoint, registry=catalog, provider=self.name)
         return PreparedRequest(fitted.request, fitted.warnings, check)
 
+    def model_name(self, model: str | None) -> str | None:
+        """A model by its own name, where `model` is an alias of the settings. Raises `AirframeError` as `spec`."""
+        name, _ = self._described(model)
+        return name
+
     def spec(self, model: str | None = None) -> ModelSpec | None:
         """What is known of a model here, the default one unless it is named; None where nothing is. Pure.
 
