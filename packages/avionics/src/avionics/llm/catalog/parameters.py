@@ -32,7 +32,7 @@ def fit_parameters(request: InferenceRequest, rules: ModelRules) -> tuple[Infere
     present = conditions(request, spec)
     for role, wanted in rules.roles:
         request = _with_role(request, role, wanted)
-    for name, rule in rules.values:
+    for name, rule in rules.changes:
         if (value := _value(request, name)) is not None:
             request = _fitted(request, name, value, rule, present, spec, notes)
         elif rule.default is not None:
@@ -49,7 +49,7 @@ def fit_parameters(request: InferenceRequest, rules: ModelRules) -> tuple[Infere
 def check_parameters(request: InferenceRequest, rules: ModelRules) -> Iterator[InvalidRequestError]:
     """The values that the model would refuse: of the wrong type, or out of range."""
     spec = rules.spec
-    for name, rule in rules.values:
+    for name, rule in rules.bounds:
         value = _value(request, name)
         if value is None:
             continue
