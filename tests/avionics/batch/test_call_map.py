@@ -79,7 +79,7 @@ class TestResults:
 
     async def test_a_request_that_is_none_is_a_failed_call(self) -> None:
         """The error names what is wrong, and nothing is sent."""
-        given: Any = [{"prompt": "a", "temprature": 1}, 7, ""]
+        given: list[Any] = [{"prompt": "a", "temprature": 1}, 7, ""]
         results = [result async for result in gateway_of([]).map(given)]
         assert all(isinstance(result.error, LLMInvalidRequestError) for result in results)
         assert "temprature" in str(results[0].error)

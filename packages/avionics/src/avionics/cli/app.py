@@ -358,6 +358,44 @@ def _whatif(
         show_what_if(get_settings(), which, model=model, provider=provider, prices=prices, as_json=as_json)
 
 
+batch = typer.Typer(no_args_is_help=True, help="Many requests, from a file into a file.")
+app.add_typer(batch, name="batch")
+
+
+@batch.command("run")
+def _batch_run(
+    source: Annotated[Path, typer.Argument(help="The requests, one a line, as in OpenAI's batches.", metavar="FILE")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The answers, one a line. Answers in it stay.")],
+    concurrency: Annotated[int, typer.Option("-c", "--concurrency", min=1, help="How many are asked at once.")] = 8,
+    agent: Annotated[str | None, typer.Option("--agent", help="For whom the calls are made.")] = None,
+    provider: Provider = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask those again that have failed before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show who would be asked, and the bounds of the cost. Nothing is sent.")
+    ] = False,
+) -> None:
+    """Answer the requests of a file. Begun anew after an interruption, it goes on where it was.
+
+    The exit code is 1 where requests failed; their lines say why.
+    """
+    with exits():
+        import anyio
+
+        from avionics.cli.batch import BatchRun, estimate_batch, run_batch
+        from avionics.cli.chosen_settings import chosen_settings
+
+        settings = chosen_settings(provider)
+        run = BatchRun(
+            source=source, output=output, concurrency=concurrency, agent_name=agent, retry_failed=retry_failed
+        )
+        if dry_run:
+            anyio.run(estimate_batch, run, settings)
+        elif not anyio.run(run_batch, run, settings):
+            raise typer.Exit(ExitCode.FAILED)
+
+
 @app.command("demo")
 def _demo() -> None:
     """Run the main job on a real llama.cpp inside this process: no key, no server, no network."""
