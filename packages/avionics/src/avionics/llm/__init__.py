@@ -1,5 +1,7 @@
 """Calls to models: providers, the gateway over them, and what a call costs."""
 
+from avionics.llm.batch import BatchProgress, BatchResult, CallMap, CallRequest
+from avionics.llm.call_options import CallOptions
 from avionics.llm.catalog import ModelRegistry, ModelSpec
 from avionics.llm.chat import Chat, ChatStream
 from avionics.llm.chat_extensions import ChatExtension, TokenUsage
@@ -7,6 +9,7 @@ from avionics.llm.completion_result import CompletionResult
 from avionics.llm.completion_stream import CompletionStream
 from avionics.llm.conversation import Conversation, ConversationContext
 from avionics.llm.cost_calculator import CostCalculator, CostMetrics, get_cost_calculator
+from avionics.llm.explanation import Explanation
 from avionics.llm.factory import (
     ProviderFactory,
     create_agent_provider,
@@ -14,7 +17,9 @@ from avionics.llm.factory import (
     create_llm_provider,
 )
 from avionics.llm.gateway import LLMGateway
+from avionics.llm.limits import Limiter
 from avionics.llm.llm_factory import LLMFactory
+from avionics.llm.middleware import Middleware
 from avionics.llm.nodes import InferenceEndpointsProtocol, NodeProfile
 from avionics.llm.provider import CompletionProvider, LLMProvider
 from avionics.llm.providers import (
@@ -32,12 +37,18 @@ from avionics.llm.providers import (
 )
 from avionics.llm.registry import register_provider
 from avionics.llm.responses import LLMResponse, StreamingChunk
+from avionics.llm.stats import GatewayStats
 from avionics.llm.token_stream import TokenChunk, TokenStream
 from avionics.settings import LLMConfig
 
 __all__ = [
     "AnthropicProvider",
     "AzureAIFoundryProvider",
+    "BatchProgress",
+    "BatchResult",
+    "CallMap",
+    "CallOptions",
+    "CallRequest",
     "Chat",
     "ChatExtension",
     "ChatStream",
@@ -48,6 +59,8 @@ __all__ = [
     "ConversationContext",
     "CostCalculator",
     "CostMetrics",
+    "Explanation",
+    "GatewayStats",
     "InferenceEndpointsProtocol",
     "LLMConfig",
     "LLMFactory",
@@ -55,9 +68,11 @@ __all__ = [
     "LLMProvider",
     "LLMResponse",
     "LMStudioProvider",
+    "Limiter",
     "LlamaCppProvider",
     "LlamaServerProvider",
     "LocalGPTOSSProvider",
+    "Middleware",
     "MockProvider",
     "ModelRegistry",
     "ModelSpec",
