@@ -22,7 +22,7 @@ MakeCall: TypeAlias = Callable[..., FinishedCall]
 MakeAttempt: TypeAlias = Callable[..., AttemptFinished]
 
 NOON = 1_795_176_000 * 1_000_000_000
-EVER = 2**62
+LATER, EVER = 2**61, 2**62  # in 2043 and 2116
 
 
 def tell(log: CallLog, *calls: FinishedCall) -> list[str]:
@@ -159,11 +159,12 @@ def test_feedback_is_forgotten_with_its_call(
     """And, when it is as old, that on a call that never came."""
     settings = configure()
     log = CallLog(settings)
-    old, new = tell(log, make_call(make_attempt(started_at_ns=NOON)), make_call(make_attempt(started_at_ns=EVER)))
-    for call in (old, new, "nobody"):
+    old, new = tell(log, make_call(make_attempt(started_at_ns=LATER)), make_call(make_attempt(started_at_ns=EVER)))
+    for call in (old, new, "never"):
         log.record_feedback(call, "helpful", 1)
-    log.close()
+    log.flush()
     with CallHistory(settings) as history:
-        assert history.prune(NOON + 1) == 1
-        assert [score.count for score in history.feedback_scores()] == [1]
-        assert [one.value for one in history.call(new).feedback] == [1]
+        assert history.prune(LATER + 1) == 1
+        tell(log, make_call(make_attempt(started_at_ns=EVER), call_id="never"))
+        log.close()
+        assert {call.id: len(history.call(call.id).feedback) for call in history.calls()} == {new: 1, "never": 0}
