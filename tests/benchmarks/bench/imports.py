@@ -1,4 +1,4 @@
-"""What an import costs, in a fresh process each time."""
+"""What an import costs, in a fresh process each time, of modules that are compiled, as those of installed packages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from bench.clients import CLIENTS
 
@@ -35,14 +36,18 @@ def import_costs(pythons: Mapping[str, str], *, rounds: int) -> Mapping[str, Imp
     """The clients that have an import of their own, in turn, in the median."""
     names = [name for name in pythons if CLIENTS[name].imports]
     seen: dict[str, list[ImportCost]] = {name: [] for name in names}
-    for _ in range(rounds):
-        for name in names:
-            seen[name].append(_cost(pythons[name], CLIENTS[name].imports))
+    with TemporaryDirectory() as compiled:
+        for number in range(rounds + 1):
+            for name in names:
+                cost = _cost(pythons[name], CLIENTS[name].imports, compiled)
+                if number:  # the first one compiled
+                    seen[name].append(cost)
     return {name: ImportCost(median(cost.cpu for cost in costs), costs[0].modules) for name, costs in seen.items()}
 
 
-def _cost(python: str, statement: str) -> ImportCost:
-    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+def _cost(python: str, statement: str, compiled: str) -> ImportCost:
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPYCACHEPREFIX": compiled}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     run = subprocess.run(
         [python, "-c", _PROGRAM.format(statement=statement)],
         check=True,

@@ -25,11 +25,12 @@ _ENVIRONMENT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # litellm fetches its p
 
 @dataclass(slots=True)
 class Cell:
-    """What one client showed in one scenario, a value for each round: microseconds of CPU a unit, and MB."""
+    """What one client showed in one scenario, a value for each round: microseconds of CPU a unit, MB, milliseconds."""
 
     client: list[float] = field(default_factory=list[float])
     upstream: list[float] = field(default_factory=list[float])
     memory: list[float] = field(default_factory=list[float])
+    late: list[float] = field(default_factory=list[float])
 
     @property
     def cpu(self) -> float:
@@ -122,6 +123,8 @@ def run_rounds(
                 cell.upstream.append((upstream.cpu() - before) / scenario.units / scenario.repeats)
                 cell.client.append(figures.cpu)
                 cell.memory.append(figures.memory)
+                if figures.late is not None:
+                    cell.late.append(figures.late)
             print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
     return cells
 

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from bench.clients import CLIENTS, FLOOR
 from bench.imports import ImportCost
@@ -15,6 +16,9 @@ from bench.scenarios import Scenario
 
 __all__ = ["circumstances", "markdown", "write_between_markers"]
 
+SLOW = """\
+The slow streams: the most memory that the process held, and within what time 99 % of the events of their second half came
+from the server to the caller."""
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
@@ -42,8 +46,18 @@ def markdown(
     ]
     if held := [row for scenario, row in cells.items() if scenario.fresh]:
         parts += [
-            "The most memory that the process of the slow streams held, in MB.",
-            _table(names, [[_memory(row, name) for name in names] for row in held]),
+            SLOW,
+            _table(
+                ["", *names],
+                [
+                    line
+                    for row in held
+                    for line in (
+                        ["MB", *(_memory(row, name) for name in names)],
+                        ["ms", *(_late(row, name) for name in names)],
+                    )
+                ],
+            ),
         ]
     if imports:
         parts += [
@@ -102,6 +116,10 @@ def _upstream(row: Mapping[str, Cell]) -> str:
 
 def _memory(row: Mapping[str, Cell], name: str) -> str:
     return f"{max(row[name].memory):.0f}" if name in row else ""
+
+
+def _late(row: Mapping[str, Cell], name: str) -> str:
+    return _rounded(median(row[name].late)) if name in row and row[name].late else ""
 
 
 def _rounded(value: float) -> str:

@@ -24,6 +24,9 @@ PACE_SECONDS = 0.001
 SLOW_SECONDS = 0.5
 HOLD_SECONDS = 0.05
 # Not one word again and again: litellm takes that for a model that is stuck.
+STAMP = "0" * 20
+"""In events that are sent one by one: replaced by the nanoseconds of the monotonic clock, which all processes share."""
+
 WORDS = ["The ", "sky ", "is ", "blue", ", ", "for ", "light ", "scatters", ". "]
 
 _QUESTION = re.compile(rb"bench (\w+) (\d+)")
@@ -67,15 +70,15 @@ def chat_events(kind: str, size: int) -> Iterable[bytes]:
         # OpenAI puts random letters into each chunk, against guessing at the text by its length.
         yield from (chunk(choice({"content": word}), obfuscation=f"{n:09}") for n, word in enumerate(words(size)))
     else:
-        yield from (chunk(choice({"content": word})) for word in words(size))
+        yield from (chunk(choice({"content": word})) for word in words(size, kind))
     yield chunk(choice({}, "tool_calls" if tools else "stop"))
     yield chunk([], usage={"prompt_tokens": 10, "completion_tokens": size, "total_tokens": size + 10})
     yield b"data: [DONE]\n\n"
 
 
-def words(size: int) -> Iterable[str]:
+def words(size: int, kind: str = "burst") -> Iterable[str]:
     """What the model says."""
-    return islice(cycle(WORDS), size)
+    return islice(cycle([STAMP] if kind in {"paced", "slow"} else WORDS), size)
 
 
 def chat_answer(size: int) -> JSON:
@@ -93,13 +96,13 @@ def chat_answer(size: int) -> JSON:
     }
 
 
-def message_events(size: int) -> Iterable[bytes]:
+def message_events(kind: str, size: int) -> Iterable[bytes]:
     """Events of Anthropic's messages."""
     started: JSON = {**message_answer(0), "content": [], "stop_reason": None}
     yield _event({"type": "message_start", "message": started}, name="message_start")
     block = {"type": "text", "text": ""}
     yield _event({"type": "content_block_start", "index": 0, "content_block": block}, name="content_block_start")
-    for word in words(size):
+    for word in words(size, kind):
         delta = {"type": "text_delta", "text": word}
         yield _event({"type": "content_block_delta", "index": 0, "delta": delta}, name="content_block_delta")
     yield _event({"type": "content_block_stop", "index": 0}, name="content_block_stop")
@@ -133,7 +136,7 @@ def _event(data: JSON, name: str = "") -> bytes:
 @cache
 def events(path: str, kind: str, size: int) -> Sequence[bytes]:
     """A stream, event by event."""
-    return list(message_events(size) if path.endswith(MESSAGES) else chat_events(kind, size))
+    return list(message_events(kind, size) if path.endswith(MESSAGES) else chat_events(kind, size))
 
 
 @cache
@@ -212,7 +215,7 @@ class _Connection(asyncio.Protocol):
 
     def _tick(self, rest: Iterable[bytes], pause: float) -> None:
         for event in islice(rest, 1):
-            self._write(chunked(event))
+            self._write(chunked(event.replace(STAMP.encode(), b"%020d" % time.monotonic_ns())))
             self._later(pause, lambda: self._tick(rest, pause))
             return
         self._write(_LAST_CHUNK)

@@ -14,6 +14,7 @@ import resource
 import sys
 from collections.abc import Awaitable, Iterable
 from dataclasses import asdict, dataclass
+from statistics import quantiles
 from typing import Any
 
 from bench.clients import CLIENTS, Client
@@ -25,10 +26,17 @@ __all__ = ["Figures", "main"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """CPU microseconds for a unit of the scenario, and the most memory that the process has held so far, in MB."""
+    """What a client showed.
+
+    Attributes:
+        cpu: microseconds of CPU for a unit of the scenario.
+        memory: the most that the process has held so far, in MB.
+        late: within how many milliseconds 99 % of the events were there, once all streams stood; None if nobody looked.
+    """
 
     cpu: float
     memory: float
+    late: float | None
 
 
 def cpu_microseconds() -> float:
@@ -37,15 +45,19 @@ def cpu_microseconds() -> float:
     return (used.ru_utime + used.ru_stime) * 1e6
 
 
-async def measure(client: Client[Any], scenario: Scenario, repeats: int) -> float:
-    """CPU microseconds for a unit of `scenario`. Raises `RuntimeError` for a client that left some of the answer."""
+async def measure(client: Client[Any], scenario: Scenario, repeats: int) -> Figures:
+    """Go through `scenario`. Raises `RuntimeError` for a client that left some of the answer."""
     messages = client.messages([*_history(scenario.turns), ("user", scenario.question)])
     to_first_event = 0.0
+    delays: list[float] = []
 
     async def call() -> int:
         nonlocal to_first_event
         if not scenario.streamed:
             return await client.answer(messages)
+        if scenario.fresh and (seconds := await client.delays(messages)) is not None:
+            delays.extend(seconds[len(seconds) // 2 :])  # before, connections are made
+            return len(seconds)
         first = begun = cpu_microseconds()
 
         def heard() -> None:
@@ -62,9 +74,13 @@ async def measure(client: Client[Any], scenario: Scenario, repeats: int) -> floa
     for _ in range(repeats):
         read = await (call() if scenario.at_once == 1 else _smallest(call() for _ in range(scenario.at_once)))
         if read < scenario.size:
-            raise RuntimeError(f"{scenario.name}: only {read} characters were read")
+            raise RuntimeError(f"{scenario.name}: only {read} were read")
     used = to_first_event if scenario.unit == "first event" else cpu_microseconds() - begun
-    return used / (scenario.units * repeats)
+    return Figures(
+        cpu=used / (scenario.units * repeats),
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        late=quantiles(delays, n=100)[-1] * 1000 if delays else None,
+    )
 
 
 def _history(turns: int) -> list[Turn]:
@@ -89,9 +105,8 @@ async def main(name: str, url: str) -> None:
                 clients[scenario] = make(url, scenario.connections)
                 if not scenario.fresh:
                     await measure(clients[scenario], scenario, 1)
-            cpu = await measure(clients[scenario], scenario, scenario.repeats)
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(json.dumps(asdict(Figures(cpu=cpu, memory=memory))), file=channel, flush=True)
+            figures = await measure(clients[scenario], scenario, scenario.repeats)
+            print(json.dumps(asdict(figures)), file=channel, flush=True)
     finally:
         for client in clients.values():
             await client.aclose()

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from airframe import EndpointSpec, InferenceRequest, Message, OpenAIChatAdapter
+from airframe import EndpointSpec, InferenceRequest, Message, OpenAIChatAdapter, StreamEventType
 from airframe._http.connectors import Connector, httpx_connector
 from airframe._http.http_transport import HttpTransport
 from airframe.endpoints import BackendKind
 from airframe.types.messages import Role
-from bench.clients.client import KEY, MODEL, Client, Turn
+from bench.clients.client import KEY, MODEL, Client, Turn, since
 
 __all__ = ["Airframe", "AirframeOnAiohttp", "AirframeOnHttpx"]
 
@@ -38,6 +38,11 @@ class Airframe(Client[list[Message]]):
                 pass
         result = stream.result
         return len(result.text) + sum(len(call.arguments) for call in result.tool_calls)
+
+    async def delays(self, messages: list[Message]) -> Sequence[float]:
+        request = InferenceRequest(messages=messages, model=MODEL)
+        async with self._adapter.stream_infer(self._endpoint, request) as stream:
+            return [since(event.text) async for event in stream if event.type is StreamEventType.TOKEN]
 
     async def answer(self, messages: list[Message]) -> int:
         result = await self._adapter.infer(self._endpoint, InferenceRequest(messages=messages, model=MODEL))

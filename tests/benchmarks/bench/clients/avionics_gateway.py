@@ -12,7 +12,7 @@ from avionics.llm import LLMGateway
 from avionics.llm.providers.openai import OpenAIProvider
 from avionics.settings import Settings
 from avionics.telemetry import OpenTelemetryObserver
-from bench.clients.client import KEY, MODEL, Client, Turn
+from bench.clients.client import KEY, MODEL, Client, Turn, since
 
 __all__ = ["AvionicsGateway"]
 
@@ -39,6 +39,10 @@ class AvionicsGateway(Client[list[Message]]):
                 pass
         response = stream.response
         return len(response.text) + sum(len(call.arguments) for call in response.tool_calls)
+
+    async def delays(self, messages: list[Message]) -> Sequence[float]:
+        async with self._gateway.complete_stream(messages=messages) as stream:
+            return [since(chunk.text) async for chunk in stream if chunk.text]
 
     async def answer(self, messages: list[Message]) -> int:
         return len((await self._gateway.complete(messages=messages)).text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["KEY", "MODEL", "Client", "Turn"]
+__all__ = ["KEY", "MODEL", "Client", "Turn", "since"]
 
 KEY = "sk-made-up-for-the-benchmark"
 MODEL = "gpt-4.1-mini"
@@ -15,6 +16,11 @@ Turn = tuple[str, str]
 """A role and what it said."""
 
 MessagesT = TypeVar("MessagesT")
+
+
+def since(stamp: str) -> float:
+    """The seconds since the moment that an event was stamped with."""
+    return (time.monotonic_ns() - int(stamp)) / 1e9
 
 
 class Client(ABC, Generic[MessagesT]):
@@ -30,6 +36,10 @@ class Client(ABC, Generic[MessagesT]):
     @abstractmethod
     async def stream(self, messages: MessagesT, heard: Callable[[], None]) -> int:
         """Read an answer as it comes, calling `heard` at its first event; gives how many characters there were."""
+
+    async def delays(self, messages: MessagesT) -> Sequence[float] | None:
+        """Read a stream of stamped events; gives the seconds that each took from the server to here, if it can tell."""
+        return None
 
     @abstractmethod
     async def answer(self, messages: MessagesT) -> int:
