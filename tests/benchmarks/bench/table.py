@@ -17,8 +17,8 @@ from bench.scenarios import Scenario
 __all__ = ["circumstances", "markdown", "write_between_markers"]
 
 SLOW = """\
-The slow streams: the most memory that the process held, and within what time 99 % of the events of their second half came
-from the server to the caller."""
+The slow streams: the most memory that the process held, and within what time 99 % of the events of their second half
+came from the server to the caller."""
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
