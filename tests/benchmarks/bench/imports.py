@@ -33,16 +33,18 @@ class ImportCost:
 
 
 def import_costs(pythons: Mapping[str, str], *, rounds: int) -> Mapping[str, ImportCost]:
-    """The clients that have an import of their own, in turn, in the median."""
-    names = [name for name in pythons if CLIENTS[name].imports]
-    seen: dict[str, list[ImportCost]] = {name: [] for name in names}
+    """What each import of the clients costs: all of them in turn, in the median."""
+    by_statement = {statement: python for name, python in pythons.items() for statement in CLIENTS[name].imports}
+    seen: dict[str, list[ImportCost]] = {statement: [] for statement in by_statement}
     with TemporaryDirectory() as compiled:
         for number in range(rounds + 1):
-            for name in names:
-                cost = _cost(pythons[name], CLIENTS[name].imports, compiled)
+            for statement, python in by_statement.items():
+                cost = _cost(python, statement, compiled)
                 if number:  # the first one compiled
-                    seen[name].append(cost)
-    return {name: ImportCost(median(cost.cpu for cost in costs), costs[0].modules) for name, costs in seen.items()}
+                    seen[statement].append(cost)
+    return {
+        statement: ImportCost(median(cost.cpu for cost in costs), costs[0].modules) for statement, costs in seen.items()
+    }
 
 
 def _cost(python: str, statement: str, compiled: str) -> ImportCost:

@@ -64,10 +64,7 @@ def markdown(
             "What an import costs, in a fresh process.",
             _table(
                 ["import", "CPU seconds", "modules"],
-                [
-                    [f"`{CLIENTS[name].imports}`", f"{cost.cpu:.2f}", str(cost.modules)]
-                    for name, cost in imports.items()
-                ],
+                [[f"`{statement}`", f"{cost.cpu:.2f}", str(cost.modules)] for statement, cost in imports.items()],
             ),
         ]
     return "\n\n".join(parts)

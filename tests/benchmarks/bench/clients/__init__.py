@@ -18,11 +18,11 @@ FLOOR = "httpx bytes"
 
 @dataclass(frozen=True, slots=True)
 class ClientEntry:
-    """Where a client is, what it needs, and what a program that uses it imports."""
+    """Where a client is, what it needs, and the imports of a program that uses it, the last of which makes it ready."""
 
     place: str
     needs: str
-    imports: str = ""
+    imports: tuple[str, ...] = ()
     distribution: str = ""
     lacks: frozenset[str] = field(default=frozenset())
     """The kinds of answer that it cannot ask for."""
@@ -48,27 +48,27 @@ _GATEWAY = "from avionics.llm import LLMGateway; from avionics.settings import S
 
 CLIENTS: Mapping[str, ClientEntry] = {
     "raw socket": ClientEntry("raw_socket:RawSocket", "socket", lacks=frozenset({"held", "slow"})),
-    FLOOR: ClientEntry("httpx_bytes:HttpxBytes", "httpx", "import httpx, pydantic, anyio"),
-    "aiohttp bytes": ClientEntry("aiohttp_bytes:AiohttpBytes", "aiohttp", "import aiohttp"),
-    "httpx-sse + json": ClientEntry("httpx_sse_json:HttpxSseJson", "httpx_sse", "import httpx, httpx_sse, json"),
-    "airframe": ClientEntry("airframe_adapter:Airframe", "airframe", _AIRFRAME),
+    FLOOR: ClientEntry("httpx_bytes:HttpxBytes", "httpx", ("import httpx, pydantic, anyio",)),
+    "aiohttp bytes": ClientEntry("aiohttp_bytes:AiohttpBytes", "aiohttp", ("import aiohttp",)),
+    "httpx-sse + json": ClientEntry("httpx_sse_json:HttpxSseJson", "httpx_sse", ("import httpx, httpx_sse, json",)),
+    "airframe": ClientEntry("airframe_adapter:Airframe", "airframe", (_AIRFRAME, f"{_AIRFRAME}; OpenAIChatAdapter()")),
     "airframe on httpx": ClientEntry("airframe_adapter:AirframeOnHttpx", "airframe"),
     "airframe on aiohttp": ClientEntry("airframe_adapter:AirframeOnAiohttp", "airframe httpx_aiohttp"),
-    "avionics": ClientEntry("avionics_gateway:AvionicsGateway", "avionics", _GATEWAY),
-    "openai": ClientEntry("openai_sdk:OpenAISDK", "openai", "import openai", distribution="openai"),
+    "avionics": ClientEntry("avionics_gateway:AvionicsGateway", "avionics", (_GATEWAY,)),
+    "openai": ClientEntry("openai_sdk:OpenAISDK", "openai", ("import openai",), distribution="openai"),
     "anthropic": ClientEntry(
         "anthropic_sdk:AnthropicSDK",
         "anthropic",
-        "import anthropic",
+        ("import anthropic",),
         distribution="anthropic",
         lacks=frozenset({"tools", "unlike"}),
     ),
-    "litellm": ClientEntry("litellm_sdk:LiteLLM", "litellm", "import litellm", distribution="litellm"),
+    "litellm": ClientEntry("litellm_sdk:LiteLLM", "litellm", ("import litellm",), distribution="litellm"),
     "pydantic-ai": ClientEntry(
         "pydantic_ai_sdk:PydanticAI",
         "pydantic_ai",
-        "import pydantic_ai.direct, pydantic_ai.models.openai, pydantic_ai.providers.openai",
+        ("import pydantic_ai.direct, pydantic_ai.models.openai, pydantic_ai.providers.openai",),
         distribution="pydantic-ai-slim",
     ),
-    "any-llm": ClientEntry("any_llm_sdk:AnyLLMSDK", "any_llm", "import any_llm", distribution="any-llm-sdk"),
+    "any-llm": ClientEntry("any_llm_sdk:AnyLLMSDK", "any_llm", ("import any_llm",), distribution="any-llm-sdk"),
 }
