@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -32,6 +31,11 @@ class LiveAnswer:
     lets another one continue a text that broke.
     """
 
+    provider: str
+    """Who speaks, once the answer was opened."""
+    model: str | None
+    """What was asked for."""
+
     def __init__(self, task: Task, dispatcher: Dispatcher, admission: Admission, turn: CacheTurn | None = None) -> None:
         self.call = task.call
         """The books of the call."""
@@ -41,20 +45,11 @@ class LiveAnswer:
         self._texts: list[str] = []
         self._dispatcher = dispatcher
         self._answered: Answered[Sequence[str | None]] | None = None
+        self._attempt: OpenAttempt
         self._held: deque[str | None] = deque()
-        self._echo = EchoFilter("")
+        self._echo: EchoFilter | None = None
         self._read_before = 0
         self._continued = 0
-
-    @property
-    def provider(self) -> str:
-        """Who speaks."""
-        return self._attempt.provider.name
-
-    @property
-    def model(self) -> str | None:
-        """What was asked for."""
-        return self._attempt.request.model
 
     @property
     def pieces(self) -> int:
@@ -69,30 +64,38 @@ class LiveAnswer:
     async def open(self) -> None:
         """Find somebody who answers. Raises `LLMError`."""
         try:
-            self._answered = await self._dispatcher.first_answer(self._task, self._ask)
+            self._listen(await self._dispatcher.first_answer(self._task, self._ask))
         except BaseException:
             await self._admission.leave(self._task.allowance)
             raise
-        self._held.extend(self._answered.answer)
 
     async def next(self) -> str | None:
         """The next piece of text; None at the end. Raises `LLMError`."""
-        new = ""
-        while not new:
-            text = await self._next()
-            if text is not None:
-                new = self._echo.feed(text)
-            elif new := self._echo.finish():
-                self._held.append(None)  # what looked like an echo comes before the end
-            else:
-                return None
-        self._texts.append(new)
-        return new
+        text = self._held.popleft() if self._held else await self._read()
+        if self._echo is not None:
+            text = await self._new_text(text)
+        if text is not None:
+            self._texts.append(text)
+        return text
 
-    async def _next(self) -> str | None:
+    async def _new_text(self, text: str | None) -> str | None:
+        """From `text` on, the next piece that was not said before."""
+        while self._echo is not None and text is not None:
+            if new := self._echo.feed(text):
+                return new
+            text = self._held.popleft() if self._held else await self._read()  # which may begin another continuation
+        if self._echo is not None and (new := self._echo.finish()):
+            self._held.append(None)  # what looked like an echo comes before the end
+            return new
+        return text
+
+    async def _read(self) -> str | None:
+        ends = self._task.deadline
         while not self._held:
             try:
-                with self._in_time():
+                if ends is None:
+                    return await _read_text(self._attempt)
+                with until(ends):
                     return await _read_text(self._attempt)
             except AirframeError as error:
                 await self._continue(error)
@@ -121,10 +124,11 @@ class LiveAnswer:
             await self._attempt.stream.aclose()
         await self._admission.leave(self._task.allowance)
 
-    @property
-    def _attempt(self) -> OpenAttempt:
-        assert self._answered is not None, "the answer has not begun"
-        return self._answered.attempt
+    def _listen(self, answered: Answered[Sequence[str | None]]) -> None:
+        """From now on it is this one who speaks. Many pieces come of it, so what they need is at hand."""
+        self._answered, self._attempt = answered, answered.attempt
+        self.provider, self.model = answered.attempt.provider.name, answered.attempt.request.model
+        self._held.extend(answered.answer)
 
     async def _ask(self, attempt: OpenAttempt, *, last: bool) -> Sequence[str | None]:
         attempt.stream = stream = attempt.provider.stream(attempt.request)
@@ -134,10 +138,6 @@ class LiveAnswer:
             await stream.aclose()
             raise empty_answer_error(stream.result)
         return pieces
-
-    def _in_time(self) -> AbstractContextManager[object]:
-        ends = self._task.deadline
-        return nullcontext() if ends is None else until(ends)
 
     async def _continue(self, error: AirframeError) -> None:
         """Let somebody else finish what broke, if that is wished and possible; else the call fails."""
@@ -151,11 +151,10 @@ class LiveAnswer:
         self._read_before += answered.attempt.pieces
         self._continued += 1
         try:
-            self._answered = await self._dispatcher.first_answer(task, self._ask)
+            self._listen(await self._dispatcher.first_answer(task, self._ask))
         except LLMError as further:
             further.partial = InferenceResult(content=(TextPart("".join(self._texts)),))
             raise
-        self._held.extend(self._answered.answer)
 
     def _rest(self, error: AirframeError, answered: Answered[Sequence[str | None]]) -> Task | None:
         """The task of finishing the answer: by whom, and after which words."""

@@ -33,6 +33,8 @@ class QuotaGate:
 
     def check(self, request: InferenceRequest) -> None:
         """Raises `QuotaExceededError` when the callback has a reason against the call."""
+        if self.callback is None:
+            return
         if reason := self._ask(estimate_prompt_tokens(request), request.max_tokens or 0):
             raise QuotaExceededError(f"the quota is exceeded, nothing was sent: {reason}")
 

@@ -23,6 +23,9 @@ __all__ = ["HealthBoard"]
 _MOST = 1000
 """Deployments that are remembered: calls may name any model, so there is no end to them. The longest idle one goes."""
 
+_UNKNOWN = DeploymentHealth()
+"""Of somebody who was never asked."""
+
 
 class HealthBoard:
     """Health by the name of the deployment. Safe to use from several threads.
@@ -39,11 +42,14 @@ class HealthBoard:
         self.clock = clock
         self._lock = threading.RLock()  # a stream that is collected as garbage may end an exchange inside this one
         self._healths: dict[str, DeploymentHealth] = {}
+        self._in_flight: dict[str, int] = {}
+        """Counted apart, because two of three changes are to this number alone."""
 
     def health(self, name: str) -> DeploymentHealth:
         """How a deployment fares; one that was never asked is well."""
         with self._lock:
-            return self._healths.get(name) or DeploymentHealth()
+            health = self._stored(name)
+            return replace(health, in_flight=self._in_flight[name]) if name in self._in_flight else health
 
     def state(self, name: str) -> BreakerState:
         """Whether it is asked, left alone, or tried now."""
@@ -52,7 +58,7 @@ class HealthBoard:
     def snapshot(self) -> Mapping[str, DeploymentHealth]:
         """Everybody who was asked so far."""
         with self._lock:
-            return dict(self._healths)
+            return {name: self.health(name) for name in self._healths}
 
     def claim_probe(self, name: str) -> bool:
         """Whether a deployment may be asked now, and if it is half open, the claim to be the one call that tries it.
@@ -60,7 +66,7 @@ class HealthBoard:
         False only while another call is trying it. A claim lapses after five minutes, should nobody report.
         """
         with self._lock:
-            health, now = self.health(name), self.clock()
+            health, now = self._stored(name), self.clock()
             if state_of(health, now) != "half_open":
                 return True
             if is_probed(health, now):
@@ -71,8 +77,8 @@ class HealthBoard:
     def begin(self, name: str) -> None:
         """An exchange begins."""
         with self._lock:
-            health = self.health(name)
-            self._keep(name, replace(health, in_flight=health.in_flight + 1))
+            self._in_flight[name] = self._in_flight.get(name, 0) + 1
+            self._keep(name, self._stored(name))
 
     def success(
         self, name: str, *, duration: float, first_event: float | None = None, tokens: int | None = None
@@ -107,14 +113,21 @@ class HealthBoard:
 
     def _ended(self, name: str, began: float | None) -> DeploymentHealth:
         """An exchange less. One that began before a claim to try the deployment is not the one that tries it."""
-        health = self.health(name)
+        others = self._in_flight.pop(name, 0) - 1
+        if others > 0:
+            self._in_flight[name] = others
+        health = self._stored(name)
         since = health.probing_since
         is_older = began is not None and since is not None and began < since
-        return replace(health, in_flight=max(0, health.in_flight - 1), probing_since=since if is_older else None)
+        return health if since is None or is_older else replace(health, probing_since=None)
+
+    def _stored(self, name: str) -> DeploymentHealth:
+        """Without the exchanges that are in flight."""
+        return self._healths.get(name) or _UNKNOWN
 
     def _keep(self, name: str, health: DeploymentHealth) -> None:
         self._healths.pop(name, None)
         self._healths[name] = health  # at the end: the order is that of the last use
         if len(self._healths) > _MOST:
-            idle = (other for other, its in self._healths.items() if not its.in_flight and other != name)
+            idle = (other for other in self._healths if other not in self._in_flight and other != name)
             self._healths.pop(next(idle, name))
