@@ -34,8 +34,11 @@ class Feedback:
     def of(cls, call_id: str, metric: str, value: float | None, *, comment: str | None = None) -> Self:
         """Feedback that is given now.
 
-        Raises `ValueError` for a value that has no mean, and for feedback that says nothing.
+        Raises `ValueError` for a value that has no mean, and for feedback that says nothing, or not of what.
         """
+        for name, text in (("call_id", call_id), ("metric", metric)):
+            if not text.strip():
+                raise ValueError(f"{name}: must not be empty")
         if value is not None and not abs(value) <= _LARGEST:
             raise ValueError(f"value: {value} of {metric!r} has no mean with others; say None if there is no value")
         if value is None and comment is None:

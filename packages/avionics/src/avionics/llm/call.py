@@ -12,7 +12,7 @@ A call is told of once it begins, and its end exactly once, whichever way it com
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -59,13 +59,16 @@ class Call:
         observer: CallObserver,
         prices: CostCalculator,
         faults: FaultLog,
+        id: str | None = None,
     ) -> None:
-        self.id = new_call_id()
+        self.id = id or new_call_id()
         self.request = request
         self.caller = caller
         self.cache: CacheUse | None = None
         """What the response cache had to say, if it was asked."""
         self.ledger = Ledger(prices, faults)
+        self.when_over: list[Callable[[Outcome], None]] = []
+        """Told once, when a call that began is over, after its observers."""
         self._route = route
         self._config_hash = config_hash
         self._variant = variant
@@ -238,6 +241,8 @@ class Call:
                 saved_usd=saved_usd,
             )
         )
+        for tell in self.when_over:
+            tell(outcome)
 
     def _cost(self) -> Decimal | None:
         """What was paid. Who asked nobody has paid nothing."""

@@ -26,6 +26,7 @@ from avionics.llm.batch.results import ProgressCallback
 from avionics.llm.cache import ResponseCache
 from avionics.llm.cached_calls import CachedCalls
 from avionics.llm.call import Call
+from avionics.llm.call_id import new_call_id
 from avionics.llm.call_options import CallOptions, caller_of, request_of
 from avionics.llm.completion_stream import CompletionStream, StreamingCallback
 from avionics.llm.conductor import Conductor
@@ -35,6 +36,8 @@ from avionics.llm.demands import Demands
 from avionics.llm.deployment_stats import DeploymentStats
 from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
+from avionics.llm.experiments import Experiments, ShadowMeans, ShadowStats, ShadowTraffic, varied_route
+from avionics.llm.experiments.feedback import tell_feedback
 from avionics.llm.explanation import Explainer, Explanation
 from avionics.llm.extended_calls import ExtendedCalls
 from avionics.llm.limits import Limiter, LimitState
@@ -133,6 +136,22 @@ class LLMGateway:
         cached = CachedCalls(self._cache, self._deployments)
         conductor = Conductor(planner, dispatcher, admission, self._quota, cached)
         self._calls = ExtendedCalls(conductor, MiddlewareChain(middleware, faults=self._faults))
+        self._experiments = Experiments(settings.experiments)
+        self._shadows = ShadowTraffic(
+            self._routes,
+            ShadowMeans(
+                settings=settings,
+                deployments=self._deployments,
+                prices=self._prices,
+                cached=cached,
+                observer=ObserverGroup(self._told, self._faults),
+                faults=self._faults,
+                logger=self._logger,
+                clock=clock,
+                config_hash=self._config_hash,
+                nodes=pool,
+            ),
+        )
         self._explainer = Explainer(planner, self._deployments, board, self._prices, self._limiter, cached)
 
     async def complete(
@@ -238,11 +257,30 @@ class LLMGateway:
         """How the limits stand under which calls were made so far. Nobody is asked: see `Limiter.state`."""
         return self._limiter.state()
 
+    def shadow_stats(self) -> Mapping[str, ShadowStats]:
+        """What became of the copies of calls, by experiment. `get_stats` does not count them."""
+        return self._shadows.stats()
+
+    def record_feedback(self, call_id: str, metric: str, value: float | None, comment: str | None = None) -> None:
+        """Note what somebody thought of an answer, in the call log, for reports on experiments. Returns at once.
+
+        Args:
+            call_id: `response.metadata["call_id"]`, or that of a chunk. The call may be of another process.
+            metric: what is judged, such as `helpful`.
+            value: how well it did, on the metric's own scale; None where there is only a comment.
+            comment: in words.
+
+        Raises `ValueError` for an empty name, for a value that is not finite, and where there is neither value nor
+        comment.
+        """
+        tell_feedback(self._told, self._faults, call_id, metric, value, comment)
+
     async def aclose(self) -> None:
         """Close the providers that the gateway made, and let observers write what they hold.
 
-        The gateway may be used again afterwards.
+        Copies of calls that are under way get a while to end. The gateway may be used again afterwards.
         """
+        await self._shadows.aclose()
         await self._deployments.aclose()
         await self._cache.aclose()
         if self._own_limiter:
@@ -263,7 +301,9 @@ class LLMGateway:
     def _order(
         self, prompt: str | None, system: str | None, agent_name: str | None, options: CallOptions, *, streamed: bool
     ) -> Order:
-        route = self._routes.find(agent_name, model=options.get("model"), provider=options.get("provider"))
+        call_id = new_call_id()
+        part = self._experiments.participation(call_id, agent_name, system, options)
+        route = varied_route(part.variant if part else None, self._routes, agent_name, options)
         first = route.tiers[0].deployments[0]
         try:
             request = request_of(prompt, system, options, model=first.model or self._deployments.default_model(first))
@@ -273,13 +313,16 @@ class LLMGateway:
         call = Call(
             request,
             caller=caller,
-            route=tuple(dict.fromkeys(each.provider for tier in route.tiers for each in tier.deployments)),
+            route=route.providers,
             config_hash=self._config_hash,
+            variant=part.label if part else None,
             streamed=streamed,
             observer=self._observer,
             prices=self._prices,
             faults=self._faults,
+            id=call_id,
         )
+        self._shadows.watch(call, part, options)
         stated = options.get("timeout")
         return Order(
             call=call,

@@ -25,6 +25,7 @@ __all__ = [
     "CallObservation",
     "CallObserver",
     "CallStarted",
+    "FeedbackObserver",
     "FlushingObserver",
     "Outcome",
     "UsageSource",
@@ -182,4 +183,13 @@ class FlushingObserver(CallObserver, Protocol):
 
     def flush(self) -> None:
         """Finish what was told so far; may take its time, and runs in a thread of its own."""
+        ...
+
+
+@runtime_checkable
+class FeedbackObserver(CallObserver, Protocol):
+    """An observer that also wants to know what somebody thought of an answer."""
+
+    def record_feedback(self, call_id: str, metric: str, value: float | None, *, comment: str | None = None) -> None:
+        """Note it, and return at once. The call may have ended long ago, in another process."""
         ...

@@ -17,6 +17,7 @@ from avionics.settings.cache import CacheSettings
 from avionics.settings.call_log import CallLogSettings
 from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
+from avionics.settings.experiments import ExperimentName, ExperimentSettings
 from avionics.settings.explanation import explained
 from avionics.settings.flat_names import FlatNames
 from avionics.settings.layers import Layer, merged, place_of, read_layers
@@ -92,6 +93,8 @@ class Settings(FlatNames, BaseSettings):
     """Where answers are kept to be given again."""
     nodes: NodesSettings = NodesSettings()
     """The servers of one's own that are asked in distributed mode."""
+    experiments: Mapping[ExperimentName, ExperimentSettings] = Field(default_factory=dict[str, ExperimentSettings])
+    """Calls that are made in one of several ways, by name. A call takes part in the first that it fits."""
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
 
@@ -103,7 +106,7 @@ class Settings(FlatNames, BaseSettings):
         except ValidationError as error:
             raise ConfigurationError(explained(error, type(self), layers)) from None
         self._layers = layers
-        if unclear := [*unclear_names(self.agents, self.routing.routes, self.models, self.origin)]:
+        if unclear := [*unclear_names(self, self.origin)]:
             raise ConfigurationError("\n".join(unclear))
 
     @override

@@ -61,6 +61,11 @@ class Route:
     content_filter: tuple[Tier, ...] = ()
     policy: RoutePolicy = field(default_factory=RoutePolicy)
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of those that may be asked, in order; without those for special cases."""
+        return tuple(dict.fromkeys(each.provider for tier in self.tiers for each in tier.deployments))
+
     def deployments(self) -> Iterator[Deployment]:
         """Those of all three chains, each once, in the order of the settings."""
         chains = (*self.tiers, *self.context_length, *self.content_filter)
