@@ -16,6 +16,7 @@ from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_b
 from airframe.types import InferenceRequest, Message, Usage
 from avionics.errors import LLMAuthenticationError, LLMInvalidRequestError
 from avionics.llm.batch import BatchProgress, BatchResult, CallRequest
+from avionics.llm.batch.call_request import Request
 from avionics.settings import PriceRow
 from avionics.testing import ScriptedGateway
 
@@ -89,7 +90,7 @@ class TestResults:
     async def test_every_form_of_a_request_is_asked(self) -> None:
         """A prompt, a mapping, a `CallRequest`; what one does not state is taken from the arguments of `map`."""
         gateway = gateway_of([echo] * 3)
-        requests = [
+        requests: list[Request] = [
             "a",
             {"prompt": "b", "id": "second", "temperature": 0.5},
             CallRequest(prompt="c", system="Alone.", id="third", options={"messages": [Message("user", "Before.")]}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,6 +18,7 @@ from avionics.cli.figures import rounded_money
 from avionics.errors import ConfigurationError
 from avionics.llm.batch import BatchProgress, CallRequest
 from avionics.llm.batch.file_run import OpenRequests, answer_file
+from avionics.llm.batch.input_file import check_input
 from avionics.llm.batch.output_file import OutputFile, read_answers
 from avionics.llm.gateway import LLMGateway
 from avionics.settings import Settings
@@ -41,11 +42,11 @@ class BatchRun:
 
 async def run_batch(batch: BatchRun, settings: Settings) -> bool:
     """Ask all that is open, and say where the file stands. False when requests failed. Raises `ConfigurationError`."""
-    _check_places(batch)
+    ids = _checked_ids(batch)
     with OutputFile(batch.output) as output:
         if batch.retry_failed:
             output.forget_failures()
-        requests = OpenRequests(batch.source, output.answers)
+        requests = OpenRequests(batch.source, ids, output.answers)
         async with LLMGateway(settings) as gateway:
             with _progress_bar(requests) as told:
                 asked = await answer_file(
@@ -67,11 +68,11 @@ async def run_batch(batch: BatchRun, settings: Settings) -> bool:
 
 async def estimate_batch(batch: BatchRun, settings: Settings) -> None:
     """Print what would be asked, whom, and within which bounds it would cost. Nothing is sent, and no file touched."""
-    _check_places(batch)
+    ids = _checked_ids(batch)
     answers = read_answers(batch.output)
     if batch.retry_failed:
         answers = {id: answered for id, answered in answers.items() if answered}
-    requests, bounds = OpenRequests(batch.source, answers), _Bounds()
+    requests, bounds = OpenRequests(batch.source, ids, answers), _Bounds()
     async with LLMGateway(settings, observers=[]) as gateway:
         for request in requests:
             bounds.add(gateway, request, batch.agent_name)
@@ -91,9 +92,11 @@ async def estimate_batch(batch: BatchRun, settings: Settings) -> None:
         console.print(f"line {refused.index}: {refused.error}", style="yellow", markup=False)
 
 
-def _check_places(batch: BatchRun) -> None:
+def _checked_ids(batch: BatchRun) -> Sequence[str]:
+    """Those of the requests; looked at before the output is made."""
     if batch.source.exists() and batch.output.exists() and batch.source.samefile(batch.output):
         raise ConfigurationError("--output: the answers need a file of their own")
+    return check_input(batch.source)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from avionics.errors import ConfigurationError, LLMInvalidRequestError
 from avionics.llm.batch.call_request import CallRequest
-from avionics.llm.batch.input_file import InputLine, check_input, read_input
+from avionics.llm.batch.input_file import InputLine, read_input
 from avionics.llm.batch.output_file import OutputFile
 from avionics.llm.batch.output_line import output_line
 from avionics.llm.batch.results import BatchProgress, BatchResult, ProgressCallback
@@ -24,16 +24,15 @@ __all__ = ["OpenRequests", "answer_file"]
 class OpenRequests:
     """The requests of a file that have no line in `answers`, read from it one after the other as they are needed.
 
-    Raises `ConfigurationError` for a file that cannot be used as a whole, and where `answers` has other requests.
+    `ids` is what `check_input` says of the file. Raises `ConfigurationError` where `answers` has others.
 
     Attributes:
         lines: requests in the file.
         refused: open ones that cannot be asked, with the reason; iterating leaves them out.
     """
 
-    def __init__(self, source: Path, answers: Mapping[str, bool]) -> None:
+    def __init__(self, source: Path, ids: Sequence[str], answers: Mapping[str, bool]) -> None:
         self._source = source
-        ids = check_input(source)
         self.lines = len(ids)
         self._ids = frozenset(ids) - answers.keys()
         if strangers := sorted(answers.keys() - set(ids)):

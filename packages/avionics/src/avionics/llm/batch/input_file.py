@@ -20,7 +20,7 @@ from avionics.llm.batch.json_place import Place
 __all__ = ["InputLine", "check_input", "read_input"]
 
 _URL = "/v1/chat/completions"
-_MOST_PROBLEMS = 20
+_MOST_PROBLEMS = 10
 """So many are told at once: a file that is something else has one in every line."""
 
 

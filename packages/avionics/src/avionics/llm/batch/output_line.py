@@ -8,6 +8,7 @@ A backend's refusal is a response with its status; what failed otherwise has no 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, cast
 
 from airframe.types import InferenceResult, JSONObject
@@ -45,12 +46,14 @@ def is_answer(line: bytes) -> bool:
 
 
 def _read(line: bytes) -> dict[str, Any]:
-    given: Any = json.loads(line)
-    match given:
-        case {"custom_id": str(), "response": None | {"status_code": int()}, "error": _}:
-            return cast("dict[str, Any]", given)
-        case _:
-            raise ValueError("it is not the answer to a request")
+    with suppress(ValueError, RecursionError):
+        given: Any = json.loads(line)
+        match given:
+            case {"custom_id": str(), "response": None | {"status_code": int()}, "error": _}:
+                return cast("dict[str, Any]", given)
+            case _:
+                pass
+    raise ValueError("it is not the answer to a request")
 
 
 def _outcome(result: BatchResult) -> tuple[JSONObject | None, JSONObject | None]:
