@@ -114,8 +114,8 @@ def run_rounds(
         workers = _Workers(stack, pythons, upstream.url)
         for number in range(rounds):
             for scenario, name in product(scenarios, _turned(list(pythons), number)):
-                # A fresh process takes long, and has many events: every other round has one.
-                if scenario.kind in CLIENTS[name].lacks or (scenario.fresh and number % 2):
+                # A fresh process takes long, and has many events: every fourth round has one.
+                if scenario.kind in CLIENTS[name].lacks or (scenario.fresh and number % 4):
                     continue
                 before = upstream.cpu()
                 figures = workers.measure(name, scenario)
