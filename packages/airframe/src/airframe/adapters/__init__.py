@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airframe.adapters.ollama import OllamaAdapter
     from airframe.adapters.openai_chat import OpenAIChatAdapter, OpenAICompatibleAdapter
     from airframe.adapters.openai_responses import OpenAIResponsesAdapter
-    from airframe.adapters.openrouter import OpenRouterAdapter, ProviderPreferences
+    from airframe.adapters.openrouter import OpenRouterAdapter
+    from airframe.adapters.provider_preferences import ProviderPreferences
 else:
     __getattr__ = loader(
         __name__,
@@ -34,7 +35,8 @@ else:
             "airframe.adapters.ollama": ("OllamaAdapter",),
             "airframe.adapters.openai_chat": ("OpenAIChatAdapter", "OpenAICompatibleAdapter"),
             "airframe.adapters.openai_responses": ("OpenAIResponsesAdapter",),
-            "airframe.adapters.openrouter": ("OpenRouterAdapter", "ProviderPreferences"),
+            "airframe.adapters.openrouter": ("OpenRouterAdapter",),
+            "airframe.adapters.provider_preferences": ("ProviderPreferences",),
         },
     )
 
