@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +119,8 @@ def _yaml_lines(root: Node) -> Iterator[tuple[KeyPath, int]]:
 
 
 def _parse_toml(text: str, path: Path) -> tuple[object, Mapping[KeyPath, int]]:
+    import tomllib  # likewise
+
     try:
         return tomllib.loads(text), dict(_toml_lines(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

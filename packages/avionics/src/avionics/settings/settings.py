@@ -18,7 +18,6 @@ from avionics.settings.call_log import CallLogSettings
 from avionics.settings.calls import LimitsSettings
 from avionics.settings.database import DatabaseSettings
 from avionics.settings.experiments import ExperimentName, ExperimentSettings
-from avionics.settings.explanation import explained
 from avionics.settings.flat_names import FlatNames
 from avionics.settings.layers import Layer, merged, place_of, read_layers
 from avionics.settings.nodes import NodesSettings
@@ -104,6 +103,8 @@ class Settings(FlatNames, BaseSettings):
             values = merged(layers)
             super().__init__(**values)
         except ValidationError as error:
+            from avionics.settings.explanation import explained  # only for mistakes
+
             raise ConfigurationError(explained(error, type(self), layers)) from None
         self._layers = layers
         if unclear := [*unclear_names(self, self.origin)]:
