@@ -114,6 +114,7 @@ class TestShow:
         assert rows["limits.max_retries"] == ("2", "AVIONICS_LLM_MAX_RETRIES")
         assert rows["agents.default.provider"] == ("llamaserver", None)
         assert rows["providers.openai.api_key"] == ("set, not shown", "avionics.toml, line 2")
+        assert rows["limits.store"] == ("memory", None)
         table = invoke("show").stdout
         assert "avionics.toml, line 1" in table
         assert KEY not in result.output + table

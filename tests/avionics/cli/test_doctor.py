@@ -29,14 +29,14 @@ def test_a_provider_that_answers_is_well(run: Run, server: EmbeddedLlamaServer) 
 
 
 def test_each_setting_has_its_source(run: Run, tmp_path: Path) -> None:
-    """One sees whether a value comes from the environment, a line of the file or the defaults."""
+    """One sees whether a value comes from the environment or a line of the file. Defaults are not listed."""
     file = tmp_path / "settings.toml"
     file.write_text('default_model = "from-the-file"\nllm_max_retries = 7\n')
     lines = run("doctor", AVIONICS_CONFIG=str(file), AVIONICS_LLM_MAX_RETRIES="2").stdout.splitlines()
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in map(str.rstrip, lines) if len(line.split()) > 2}
     assert rows["agents.default.model"] == ["from-the-file", f"{file}, line 1"]
     assert rows["limits.max_retries"] == ["2", "AVIONICS_LLM_MAX_RETRIES"]
-    assert rows["routing.mode"] == ["single_node", "default"]
+    assert "routing.mode" not in rows
 
 
 def test_a_server_that_is_down_is_a_problem_with_a_remedy(run: Run) -> None:
@@ -54,6 +54,13 @@ def test_fallback_providers_are_examined_too(run: Run) -> None:
     assert result.exit_code == 1
     assert "Provider openai (fallback 1)" in result.stdout
     assert "set the environment variable AVIONICS_OPENAI_API_KEY" in result.stdout
+
+
+def test_whom_only_a_route_names_is_examined_too(run: Run, tmp_path: Path) -> None:
+    """Calls may be sent there."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("routing: {routes: {careful: {deployments: [{provider: llamaserver}, {provider: openai}]}}}\n")
+    assert "Provider openai" in run("doctor", AVIONICS_CONFIG=str(file)).stdout
 
 
 def test_a_key_is_seen_but_never_shown(run: Run) -> None:

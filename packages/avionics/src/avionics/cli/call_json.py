@@ -43,6 +43,7 @@ def _attempt(attempt: AttemptFinished) -> JSONObject:
     return {
         "number": attempt.number,
         "reason": attempt.reason,
+        "deployment": attempt.deployment,
         "provider": attempt.provider,
         "model": attempt.model,
         "server": f"{attempt.server_address}:{attempt.server_port}",

@@ -43,7 +43,7 @@ def write_first_file(file: Path) -> None:
         raise ConfigurationError(f"{file} is there already; it was left as it is") from None
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from None
-    print(f"{file} is written; look into it, then run: avionics config check {file}")
+    print(f"{file} is written. When it says what you want: avionics config check {file}")
 
 
 def check(file: Path | None) -> bool:
@@ -64,9 +64,10 @@ def check(file: Path | None) -> bool:
 
 def settings_table(rows: list[SettingInForce]) -> Table:
     """The settings with their sources; defaults are dim."""
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    for _ in range(3):
-        table.add_column(overflow="fold")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(row.name, escape(row.value), escape(row.source or "default"), style=None if row.source else "dim")
     return table

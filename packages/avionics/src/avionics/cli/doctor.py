@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
 from airframe.endpoints import HealthState
 from airframe.types import ModelInfo
@@ -17,6 +18,7 @@ from avionics.errors import AvionicsError, ConfigurationError
 from avionics.llm.construction import variable_of
 from avionics.llm.factory import create_llm_provider
 from avionics.llm.provider import LLMProvider
+from avionics.llm.routing import RouteTable
 from avionics.settings import Settings, get_settings
 
 __all__ = ["examine"]
@@ -64,9 +66,8 @@ async def examine() -> bool:
     report = _Report(output_console())
     settings = _examine_settings(report)
     if settings is not None:
-        names = dict.fromkeys((settings.llm_provider, *settings.llm_fallback_providers))
-        for position, name in enumerate(names):
-            report.section(f"Provider {name}" + (f" (fallback {position})" if position else ""))
+        for name in RouteTable.from_settings(settings).providers():
+            report.section(f"Provider {name}" + _part(name, settings))
             await _examine_provider(report, name, settings)
     problems = report.problems
     verdict = "All is well." if not problems else f"{problems} problem{'s' if problems > 1 else ''} found."
@@ -83,8 +84,17 @@ def _examine_settings(report: _Report) -> Settings | None:
         for line in str(error).splitlines():
             report.problem(line)
         return None
-    report.console.print(settings_table(rows))
+    stated = [row for row in rows if row.source]
+    if stated:
+        report.console.print(Padding(settings_table(stated), (0, 0, 0, 2)))
+    others = "All others have" if stated else "All have"
+    report.console.print(f"  {others} their defaults: avionics config show", style="dim")
     return settings
+
+
+def _part(name: str, settings: Settings) -> str:
+    fallbacks = settings.llm_fallback_providers
+    return f" (fallback {fallbacks.index(name) + 1})" if name in fallbacks else ""
 
 
 async def _examine_provider(report: _Report, name: str, settings: Settings) -> None:

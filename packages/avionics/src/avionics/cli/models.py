@@ -105,7 +105,9 @@ def _offered_json(model: ModelInfo) -> Mapping[str, object]:
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*headings, box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=not position)  # the name, which one copies
     for row in rows:
         table.add_row(*row)
     output_console().print(table)

@@ -36,8 +36,10 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
 def _leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
     match value:
         case BaseModel():
+            fields = type(value).model_fields
             for name, inner in value:
-                yield from _leaves(inner, (*path, name))
+                is_default = name in fields and inner == fields[name].default
+                yield from _leaves(_opened(inner) if is_default else inner, (*path, name))
         case Mapping():
             for key, inner in cast("Mapping[object, object]", value).items():
                 yield from _leaves(inner, (*path, str(key)))
@@ -46,6 +48,11 @@ def _leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object
                 yield from _leaves(inner, (*path, str(position)))
         case _:
             yield path, value
+
+
+def _opened(value: object) -> object:
+    """A default stands in the documentation: it is no secret, though what is put in its place may be one."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _shown(value: object) -> str:
