@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
@@ -356,6 +357,43 @@ def _whatif(
             until_ns=point_in_time(until, "--until"),
         )
         show_what_if(get_settings(), which, model=model, provider=provider, prices=prices, as_json=as_json)
+
+
+route = typer.Typer(no_args_is_help=True, help="Whom a call would ask, and why.")
+app.add_typer(route, name="route")
+
+
+@route.command("explain")
+def _route_explain(
+    prompt: Annotated[str | None, typer.Argument(help="The question; with '-' it is read from standard input.")] = None,
+    agent: Annotated[str | None, typer.Option("--agent", help="For whom the call would be made.")] = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="The model, or the route, to ask for.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag of the call; may be given again.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="On whose behalf the call would be made.")] = None,
+    provider: Provider = None,
+    body: Annotated[bool, typer.Option("--body", help="Show what would be sent, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with what would be sent.")] = False,
+) -> None:
+    """Show what would become of a call: who is asked, at what price, and who is passed over. Nothing is sent.
+
+    The exit code is 1 when nobody could be asked.
+    """
+    with exits():
+        import anyio
+
+        from avionics.cli.chosen_settings import chosen_settings
+        from avionics.cli.complete import read_prompt
+        from avionics.cli.route import Hypothesis, explain_route
+
+        call = Hypothesis(
+            prompt="Why?" if prompt is None else read_prompt(prompt),
+            agent_name=agent,
+            model=model,
+            tenant=tenant,
+            tags=tag or (),
+        )
+        if not anyio.run(partial(explain_route, call, chosen_settings(provider), body=body, as_json=as_json)):
+            raise typer.Exit(ExitCode.FAILED)
 
 
 batch = typer.Typer(no_args_is_help=True, help="Many requests, from a file into a file.")
