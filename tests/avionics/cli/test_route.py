@@ -32,7 +32,8 @@ SETTINGS = {
                     {"provider": "openrouter", "model": "some/model"},
                     {"provider": "llamaserver"},
                 ],
-            }
+            },
+            "narrow": {"deployments": [{"provider": "llamaserver", "when": {"tags": ["eu"]}}]},
         }
     },
 }
@@ -72,7 +73,7 @@ def test_people_read_who_is_asked_in_which_order(run: Run) -> None:
     assert "breaker closed" in first
     assert any(line.startswith("price $") for line in first)
     assert "limit 60 requests per minute (provider openai): 60 left" in first
-    assert "AVIONICS_OPENROUTER_API_KEY" in second[1]
+    assert "needs a key" in second[1]
     assert third[0].endswith("3 llamaserver")
     assert "price $0" in third
     assert excluded[0].endswith("anthropic/claude-sonnet-4-5")
@@ -127,7 +128,14 @@ def test_a_prompt_is_not_needed_and_may_be_piped_in(run: Run) -> None:
 
 
 def test_nobody_to_ask_is_exit_code_1(run: Run) -> None:
-    """The one provider that may be asked lacks its key."""
-    result = run("Why?", "-p", "openrouter")
-    assert result.exit_code in (1, 2)
-    assert "AVIONICS_OPENROUTER_API_KEY" in result.output
+    """The only deployment is for other calls, and it says for which."""
+    result = run("Why?", "-m", "narrow")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "it is for calls with the tag eu" in result.stdout
+
+
+def test_a_call_that_makes_no_sense_is_exit_code_2(run: Run) -> None:
+    """As it would be if it were made."""
+    result = run(" ", "--agent", "planner")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "prompt must not be empty" in result.stderr

@@ -134,11 +134,8 @@ def _limit(state: LimitState) -> Text:
     """Such as `5 USD per day: 4.5 left, 0.3 of it held for calls under way`."""
     whose = f" ({state.subject})" if state.subject else ""
     held = f", {_amount(state.reserved)} held for calls under way" if state.reserved else ""
-    renewal = (
-        f", whole again at {state.renews_at:%Y-%m-%d %H:%M} UTC"
-        if state.renews_at and state.left != state.limit
-        else ""
-    )
+    is_whole = state.renews_at is None or state.left == state.limit
+    renewal = "" if is_whole else f", whole again at {state.renews_at:%Y-%m-%d %H:%M} UTC"
     text = f"{state.words}{whose}: {_amount(state.left)} left{held}{renewal}"
     return Text(harmless(text), "" if state.left > 0 else "red")
 
