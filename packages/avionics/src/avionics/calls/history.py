@@ -24,7 +24,9 @@ from avionics.calls.spill import Spill
 from avionics.calls.store import CallStore
 from avionics.calls.tables import attempt, call, content, feedback
 from avionics.calls.usage import Dimension, UsageReport, usage_report
+from avionics.calls.variant_samples import variant_samples
 from avionics.errors import AvionicsError
+from avionics.llm.experiments.report import ExperimentReport, report_of
 from avionics.settings import Settings
 
 __all__ = ["CallFilter", "CallHistory", "UnknownCallError"]
@@ -132,6 +134,20 @@ class CallHistory:
         """How well calls did, by variant and metric; see `feedback_scores`."""
         with reading(self._engine) as connection:
             return feedback_scores(connection, metric, since_ns=since_ns, until_ns=until_ns)
+
+    def experiment_report(
+        self,
+        experiment: str,
+        *,
+        control: str | None = None,
+        metric: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> ExperimentReport:
+        """How the variants of an experiment did, in calls of a time; see `report_of`."""
+        with reading(self._engine) as connection:
+            samples = variant_samples(connection, experiment, since_ns=since_ns, until_ns=until_ns)
+        return report_of(experiment, samples, control=control, metric=metric)
 
     def reprice(self, figures: Iterable[Repriced]) -> int:
         """Exchange the costs of attempts; the sums of their calls follow. Returns how many were exchanged."""

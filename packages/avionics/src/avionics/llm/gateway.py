@@ -106,7 +106,8 @@ class LLMGateway:
         self._routes = RouteTable.from_settings(
             settings, fallback_providers, {name: len(provider.backups) for name, provider in given.items()}
         )
-        for name in self._routes.providers():
+        self._experiments = Experiments(settings.experiments)
+        for name in (*self._routes.providers(), *self._experiments.providers()):
             if name not in given:
                 check_provider_name(name, settings)
         pool = node_pool(settings, nodes)
@@ -136,7 +137,6 @@ class LLMGateway:
         cached = CachedCalls(self._cache, self._deployments)
         conductor = Conductor(planner, dispatcher, admission, self._quota, cached)
         self._calls = ExtendedCalls(conductor, MiddlewareChain(middleware, faults=self._faults))
-        self._experiments = Experiments(settings.experiments)
         self._shadows = ShadowTraffic(
             self._routes,
             ShadowMeans(

@@ -43,6 +43,11 @@ class Experiments:
         self._settings = dict(settings)
         self._varied = {name: varied_by(experiment) for name, experiment in settings.items()}
 
+    def providers(self) -> tuple[str, ...]:
+        """The names of providers that variants ask for."""
+        variants = (variant for experiment in self._settings.values() for variant in experiment.variants)
+        return tuple(dict.fromkeys(variant.provider for variant in variants if variant.provider is not None))
+
     def participation(
         self, call_id: str, agent_name: str | None, system: str | None, options: CallOptions
     ) -> Participation | None:

@@ -58,6 +58,7 @@ class ShadowCalls:
     means: ShadowMeans
     conductor: Conductor
     limiter: Limiter
+    settlements: Settlements
 
     @classmethod
     def of(cls, experiment: str, shadow: ShadowSettings, means: ShadowMeans) -> Self:
@@ -65,20 +66,22 @@ class ShadowCalls:
         routing = means.settings.routing
         board = HealthBoard(HealthPolicy.from_settings(routing.health), clock=means.clock)
         label = shadow_label(experiment, shadow.to)
-        limiter = shadow_limiter(shadow, means.settings.limits, label)
+        limiter, settlements = shadow_limiter(shadow, means.settings.limits, label), Settlements()
         admission = Admission(
             board=board,
             gate=ConcurrencyGate(routing.concurrency),
             limiter=limiter,
             demands=ShadowDemands(means.deployments, means.prices, label),
-            settlements=Settlements(),
+            settlements=settlements,
             nodes=means.nodes,
         )
         planner = Planner(means.deployments, board, means.prices, clock=means.clock, nodes=means.nodes)
         dispatcher = Dispatcher(means.deployments, admission, means.logger)
         quota = QuotaGate(None, means.faults, means.logger)
         conductor = Conductor(planner, dispatcher, admission, quota, means.cached)
-        return cls(shadow=shadow, label=label, means=means, conductor=conductor, limiter=limiter)
+        return cls(
+            shadow=shadow, label=label, means=means, conductor=conductor, limiter=limiter, settlements=settlements
+        )
 
     async def copy(self, call: Call, route: Route) -> None:
         """Make a call once more, on another route. Raises `AvionicsError`."""
@@ -97,6 +100,11 @@ class ShadowCalls:
         total = route.policy.total
         timeout = self.shadow.timeout if total is None else total
         await self.conductor.whole(Order(call=copied, route=route, timeout=timeout, cache="bypass"))
+
+    async def aclose(self) -> None:
+        """Put down what was spent, and let go of the store."""
+        await self.settlements.carry_out()
+        await self.limiter.aclose()
 
 
 def shadow_calls(means: ShadowMeans) -> Mapping[str, ShadowCalls]:

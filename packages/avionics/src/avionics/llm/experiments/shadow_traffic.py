@@ -82,7 +82,7 @@ class ShadowTraffic:
         if self._calls:
             await self._copies.aclose(max(each.shadow.patience for each in self._calls.values()))
         for calls in self._calls.values():
-            await calls.limiter.aclose()
+            await calls.aclose()
 
     def _over(self, experiment: str, call: Call, route: Route, outcome: Outcome) -> None:
         if outcome in {"success", "error"}:
