@@ -202,3 +202,21 @@ class TestBrokenStreams:
 async def listen(gateway: LLMGateway) -> None:
     async for _ in gateway.complete_stream("Why?"):
         pass
+
+
+class TestChains:
+    """Deployments of their own for prompts that are too long, and for those that are blocked."""
+
+    @pytest.mark.parametrize("category", ["context_length", "content_filter"])
+    async def test_everybody_of_a_chain_is_asked_once(self, ask: Ask, category: str) -> None:
+        """When all of them refuse as the first one did, the call ends."""
+        failure = Failure(ErrorCategory(category))
+        chain = [{"provider": "openai"}, {"provider": "anthropic"}]
+        routes = {"r": {"deployments": [{"provider": "llamaserver"}], category: chain}}
+        settings = Settings(agents={"default": {"route": "r"}}, routing={"routes": routes})
+        async with ScriptedGateway(
+            settings=settings, llamaserver=[failure], openai=[failure], anthropic=[failure]
+        ) as gateway:
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                await ask(gateway)
+        assert [cause.category for cause in caught.value.causes if isinstance(cause, LLMError)] == [category] * 3

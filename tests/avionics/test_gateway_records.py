@@ -114,6 +114,7 @@ class TestRecords:
             async for _ in gateway.complete_stream("Why?"):
                 break
             gc.collect()
+            await gateway.aclose()
         end = gateway.recorder.end
         assert (end.outcome, end.category) == ("abandoned", ErrorCategory.CANCELLED)
         assert end.attempts[0].usage == Usage(input_tokens=1, output_tokens=1, total_tokens=2)

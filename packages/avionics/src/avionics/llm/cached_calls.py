@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
-from airframe.errors import AirframeError
+import anyio
+
+from airframe.errors import AirframeError, CallTimeoutError
 from airframe.types import InferenceResult
-from avionics.errors import ConfigurationError
+from avionics.errors import ConfigurationError, llm_error
 from avionics.llm.cache import CachedAnswer, CachePlan, CacheTurn, ResponseCache
+from avionics.llm.deadline import in_time
 from avionics.llm.deployments import Deployments
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.order import Order
@@ -44,11 +48,20 @@ class CachedCalls:
             ttl=order.cache_ttl,
         )
 
-    async def turn(self, order: Order, candidates: Sequence[Deployment]) -> CacheTurn | None:
-        """The call's turn at the cache; None where the cache is off. Raises `CacheMissError`."""
+    async def turn(
+        self, order: Order, candidates: Sequence[Deployment], *, deadline: float | None = None
+    ) -> CacheTurn | None:
+        """The call's turn at the cache; None where the cache is off. What it waits for there is a part of its time.
+
+        Raises `CacheMissError`, and `LLMTimeoutError` at the deadline.
+        """
         if not self._cache and order.cache != "only":
             return None
-        turn = await self._cache.begin(self.plan(order, candidates))
+        try:
+            left = None if deadline is None else deadline - anyio.current_time()
+            turn = await in_time(left, partial(self._cache.begin, self.plan(order, candidates)))
+        except CallTimeoutError as error:
+            raise llm_error(error, provider=candidates[0].provider, model=candidates[0].model) from error
         if turn.outcome != "none":
             order.call.cache = "miss"
         return turn

@@ -25,7 +25,7 @@ from avionics.llm.completion_result import tokens_used
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.ledger import Ledger
 from avionics.llm.observation import FaultLog
-from avionics.llm.open_attempt import OpenAttempt, server_of
+from avionics.llm.open_attempt import AttemptEnd, OpenAttempt, server_of
 from avionics.llm.provider import LLMProvider
 from avionics.llm.records import AttemptReason, CacheUse, CallFinished, CallObserver, CallStarted, Outcome
 from avionics.llm.responses import LLMResponse
@@ -82,16 +82,33 @@ class Call:
         self._first_event: float | None = None
 
     def begin(
-        self, provider: LLMProvider, request: InferenceRequest, *, deployment: str, reason: AttemptReason
+        self,
+        provider: LLMProvider,
+        request: InferenceRequest,
+        *,
+        deployment: str,
+        reason: AttemptReason,
+        when_closed: Callable[[AttemptEnd], None],
     ) -> OpenAttempt:
-        """An attempt begins; the first one is the beginning of the call."""
+        """An attempt begins; the first one is the beginning of the call. `when_closed` is told of its end, once."""
         attempt = OpenAttempt(
-            provider, request, self.ledger, deployment=deployment, reason=reason, streamed=self._streamed
+            provider,
+            request,
+            self.ledger,
+            deployment=deployment,
+            reason=reason,
+            streamed=self._streamed,
+            when_closed=when_closed,
         )
         self._attempts.append(attempt)
         if self.ledger.observation is None:
             self._start(provider, request)
         return attempt
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end was told."""
+        return self._finished
 
     def first_event(self) -> None:
         """The first piece reaches the caller."""

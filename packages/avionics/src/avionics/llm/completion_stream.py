@@ -7,8 +7,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from anyio import CancelScope
+
+from airframe.errors import TruncatedAnswerError
+from avionics.errors import llm_error
 from avionics.llm.call import Call
 from avionics.llm.extended_calls import ExtendedAnswer, ExtendedCalls
+from avionics.llm.forgotten import Forgotten
+from avionics.llm.home_loop import HomeLoop
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.live_answer import LiveAnswer
 from avionics.llm.order import Order
@@ -36,14 +42,20 @@ class CompletionStream:
     it early is noticed when the stream is collected, so prefer the context manager.
     """
 
-    def __init__(self, order: Order, calls: ExtendedCalls, *, deliver: StreamingCallback | None) -> None:
+    def __init__(
+        self, order: Order, calls: ExtendedCalls, *, deliver: StreamingCallback | None, forgotten: Forgotten
+    ) -> None:
         self._call = order.call
         self._order = order
         self._calls = calls
         self._deliver = deliver
         self._answer: _Answer | None = None
         self._response: LLMResponse | None = None
-        self._begun = self._over = False
+        self._forgotten = forgotten
+        self._home: HomeLoop | None = None
+        """Where it is read, once it has begun."""
+        self._opening: CancelScope | None = None
+        self._over = False
 
     @property
     def response(self) -> LLMResponse:
@@ -61,18 +73,24 @@ class CompletionStream:
         try:
             answer = self._answer or await self._open()
             text = await answer.next()
+            chunk = await self._end(answer) if text is None else self._chunk(answer, text)
         except BaseException as error:
             self._over = True
             self._present_call.abort(error)  # an error that ended the call has done so already
+            if self._answer is not None:
+                await self._answer.aclose()
             raise
-        chunk = await self._end(answer) if text is None else self._chunk(answer, text)
         if self._deliver is not None:
             self._deliver(chunk)
         return chunk
 
     async def aclose(self) -> None:
         """End the call now. The backend sees the disconnect if it was still speaking."""
-        self._leave()
+        if self._home is not None and not self._over:
+            self._present_call.abandon()
+        self._over = True
+        if self._opening is not None:
+            self._opening.cancel()
         if self._answer is not None:
             await self._answer.aclose()
 
@@ -85,18 +103,24 @@ class CompletionStream:
         await self.aclose()
 
     def __del__(self) -> None:
-        self._leave()
+        if self._home is not None and not self._over:
+            self._forgotten.put(self._present_call.abandon, self._home)
 
     @property
     def _present_call(self) -> Call:
         return self._answer.call if self._answer else self._call
 
     async def _open(self) -> _Answer:
-        """Up to here deployments may be exchanged."""
-        self._begun = True
-        self._answer = answer = await self._calls.streamed(self._order)
-        self._call.first_event()
-        return answer
+        """Up to here deployments may be exchanged, and another task that closes the stream ends the waiting."""
+        self._home = HomeLoop()
+        with CancelScope() as self._opening:
+            self._answer = answer = await self._calls.streamed(self._order)
+            answer.call.first_event()
+        if self._answer is None or self._over:
+            first = self._order.route.tiers[0].deployments[0]
+            error = TruncatedAnswerError("the stream was closed while it was read, and ended before its answer did")
+            raise llm_error(error, provider=first.provider, model=first.model)
+        return self._answer
 
     async def _end(self, answer: _Answer) -> StreamingChunk:
         self._over = True
@@ -122,8 +146,3 @@ class CompletionStream:
             answer.pieces if tokens is None else tokens,
             time.time(),
         )
-
-    def _leave(self) -> None:
-        if self._begun and not self._over:
-            self._present_call.abandon()
-        self._over = True

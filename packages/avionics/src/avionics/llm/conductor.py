@@ -40,7 +40,7 @@ class Conductor:
         """The whole answer. Raises `LLMError`."""
         task = self._task(order)
         targets = task.plan.targets
-        turn = await self._cached.turn(order, targets)
+        turn = await self._cached.turn(order, targets, deadline=task.deadline)
         if turn is None:
             return await self._ask_whole(task)
         async with turn:
@@ -53,7 +53,7 @@ class Conductor:
     async def streamed(self, order: Order) -> LiveAnswer | KeptAnswer:
         """The answer as it comes; its first piece is there. Raises `LLMError`."""
         task = self._task(order)
-        turn = await self._cached.turn(order, task.plan.targets)
+        turn = await self._cached.turn(order, task.plan.targets, deadline=task.deadline)
         if turn is not None and turn.answer is not None:
             return self._cached.kept(order, task.plan.targets, turn.answer)
         try:

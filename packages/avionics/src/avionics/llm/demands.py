@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from airframe.types import InferenceRequest
-from avionics.errors import ConfigurationError
 from avionics.llm.call import Call
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
@@ -62,6 +61,6 @@ class Demands:
     def _of_candidate(self, call: Call, deployment: Deployment) -> Demand | None:
         try:
             provider = self._deployments.open(deployment)
-        except ConfigurationError:
-            return None  # it will not be asked
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, who asks it is told
+            return None
         return self.of_exchange(call, provider, self._deployments.request(call, deployment, provider))

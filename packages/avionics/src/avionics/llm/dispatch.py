@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import anyio
 
-from airframe.cancellation import attempts_of
-from airframe.errors import AirframeError, CallTimeoutError, ErrorCategory
-from airframe.types import Attempt, InferenceResult
+from airframe.errors import AirframeError, ErrorCategory
+from airframe.types import InferenceResult
 from avionics.errors import AvionicsError, ConfigurationError, NoDeploymentError, RateLimitExceededError
 from avionics.llm.admission import Admission, Allowance
 from avionics.llm.call import Call
 from avionics.llm.continuation import can_continue
+from avionics.llm.deadline import in_time
 from avionics.llm.deployments import Deployments
 from avionics.llm.fallback import still_to_ask
 from avionics.llm.open_attempt import OpenAttempt
 from avionics.llm.records import AttemptReason
 from avionics.llm.routing import Deployment, RoutePlan
 
-__all__ = ["Answered", "Ask", "Dispatcher", "Task", "until"]
+__all__ = ["Answered", "Ask", "Dispatcher", "Task"]
 
 AnswerT = TypeVar("AnswerT")
 AnswerT_co = TypeVar("AnswerT_co", covariant=True)
@@ -148,7 +147,9 @@ class _Race(Generic[AnswerT]):
             async def lane() -> None:
                 try:
                     await self.run()
-                except Exception as fault:  # noqa: BLE001 - raised below: a task group would wrap it
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as fault:  # noqa: BLE001 - raised below: a task group would wrap it
                     self.fault = self.fault or fault
                 if self.answered or self.fault or not self.lanes:
                     over.set()
@@ -180,14 +181,15 @@ class _Race(Generic[AnswerT]):
             patient=self._is_patient(deployment),
             rested=deployment in self.waited_for,
         )
-        attempt = call.begin(provider, request, deployment=deployment.name, reason=self._reason(deployment))
-        attempt.when_closed.append(told)
+        attempt = call.begin(
+            provider, request, deployment=deployment.name, reason=self._reason(deployment), when_closed=told
+        )
         self.asked.append(deployment)
         last = not self.remaining and self.lanes == 1
         try:
-            answer = await _in_time(self._time(), partial(self.ask, attempt, last=last))
+            answer = await in_time(self._time(), partial(self.ask, attempt, last=last))
         except AirframeError as error:
-            self.remaining = still_to_ask(self.remaining, deployment, error.category, self.task.plan)
+            self.remaining = still_to_ask(self.remaining, deployment, error.category, self.task.plan, asked=self.asked)
             raise attempt.fail(error) from error
         except BaseException as error:
             attempt.leave(ErrorCategory.UNKNOWN if isinstance(error, Exception) else ErrorCategory.CANCELLED, error)
@@ -232,9 +234,9 @@ class _Race(Generic[AnswerT]):
         return True
 
     def _enough(self) -> bool:
-        """Whether as many were asked as may be, or somebody was, and the time of the call is over."""
+        """Whether as many were asked as may be, or somebody was, and the time of the call is over, or its end told."""
         ends, most = self.task.deadline, self.task.plan.route.policy.max_attempts
-        if most is not None and len(self.asked) >= most:
+        if self.task.call.is_over or (most is not None and len(self.asked) >= most):
             return True
         return bool(self.failures) and ends is not None and anyio.current_time() >= ends
 
@@ -256,38 +258,9 @@ class _Race(Generic[AnswerT]):
             )
 
 
-async def _in_time(seconds: float | None, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-    if seconds is None:
-        return await ask()
-    with until(anyio.current_time() + seconds):
-        return await ask()
-    raise AssertionError("a scope that was cut off raises")
-
-
 def _told(failures: Sequence[AvionicsError]) -> Sequence[AvionicsError]:
     """What the caller hears of. Where everybody is left alone, that is when the first of them is asked again."""
     resting = [each for each in failures if isinstance(each, NoDeploymentError)]
     if not resting or len(resting) < len(failures):
         return failures
     return [min(resting, key=lambda each: math.inf if each.retry_after is None else each.retry_after)]
-
-
-@contextmanager
-def until(ends: float) -> Generator[None]:
-    """What is awaited inside ends at that moment on the clock of the event loop, with a `CallTimeoutError`.
-
-    The error says what was tried until then.
-    """
-    begun = anyio.current_time()
-    attempts: Sequence[Attempt] = ()
-    with anyio.move_on_after(max(ends - begun, 0)) as scope:
-        try:
-            yield
-        except BaseException as error:
-            attempts = attempts_of(error)
-            raise
-    if scope.cancelled_caught:
-        late = CallTimeoutError(f"no answer within {ends - begun:.3g} s, as much of the call's time as was left for it")
-        late.timeout = "total"
-        late.attempts = attempts
-        raise late

@@ -51,6 +51,7 @@ class ExtendedCalls:
             await answer.open()
         except BaseException as error:
             asked.call.abort(error)  # in the middle of a middleware nobody else notices
+            await answer.aclose()
             raise
         return answer
 
@@ -178,6 +179,7 @@ class _CoreStream:
     async def aclose(self) -> None:
         self._over = True
         if self._answer is not None:
+            self._answer.call.abandon()
             await self._answer.aclose()
 
 

@@ -5,7 +5,7 @@ Only what has delivered nothing to the caller may fall back; who delivers knows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from airframe.errors import AirframeError, ErrorCategory, MalformedAnswerError
@@ -50,17 +50,23 @@ _HONEST_SILENCE = frozenset(
 
 
 def still_to_ask(
-    remaining: tuple[Deployment, ...], failed: Deployment, category: ErrorCategory, plan: RoutePlan
+    remaining: tuple[Deployment, ...],
+    failed: Deployment,
+    category: ErrorCategory,
+    plan: RoutePlan,
+    *,
+    asked: Iterable[Deployment] = (),
 ) -> tuple[Deployment, ...]:
     """Who of `remaining` is worth asking after `failed` failed like that. Pure.
 
     A prompt that is too long goes to the route's own chain for that, else to larger windows; one that was blocked, to
-    the chain for that, else to nobody.
+    the chain for that, else to nobody. Of a chain nobody is asked who was `asked` before.
     """
+    known = {failed.name, *(each.name for each in asked)}
     if category is ErrorCategory.CONTEXT_LENGTH:
-        return plan.longer_windows(remaining, failed)
+        return tuple(each for each in plan.longer_windows(remaining, failed) if each.name not in known)
     if category is ErrorCategory.CONTENT_FILTER:
-        return tuple(each for each in plan.content_filter if each.name != failed.name)
+        return tuple(each for each in plan.content_filter if each.name not in known)
     if not FALLS_BACK[category]:
         return ()
     return tuple(each for each in remaining if not _is_backup_of(each, failed) or fails_over(category, each))

@@ -40,6 +40,7 @@ from avionics.llm.experiments import Experiments, ShadowMeans, ShadowStats, Shad
 from avionics.llm.experiments.feedback import tell_feedback
 from avionics.llm.explanation import Explainer, Explanation
 from avionics.llm.extended_calls import ExtendedCalls
+from avionics.llm.forgotten import Forgotten
 from avionics.llm.limits import Limiter, LimitState
 from avionics.llm.middleware import Middleware, MiddlewareChain
 from avionics.llm.nodes import InferenceEndpointsProtocol, node_pool
@@ -124,12 +125,13 @@ class LLMGateway:
         planner = Planner(self._deployments, board, self._prices, clock=clock, nodes=pool)
         self._own_limiter = limiter is None
         self._limiter = Limiter.from_settings(settings, logger=self._logger) if limiter is None else limiter
+        self._settlements, self._forgotten = Settlements(), Forgotten()
         admission = Admission(
             board=board,
             gate=ConcurrencyGate(settings.routing.concurrency),
             limiter=self._limiter,
             demands=Demands(self._deployments, self._prices),
-            settlements=Settlements(),
+            settlements=self._settlements,
             nodes=pool,
         )
         dispatcher = Dispatcher(self._deployments, admission, self._logger)
@@ -188,7 +190,8 @@ class LLMGateway:
         Raises `LLMInvalidRequestError` at once, everything else while iterating.
         """
         order = self._order(prompt, system, agent_name, options, streamed=True)
-        return CompletionStream(order, self._calls, deliver=self._tell_chunk if self._streaming_callback else None)
+        deliver = self._tell_chunk if self._streaming_callback else None
+        return CompletionStream(order, self._calls, deliver=deliver, forgotten=self._forgotten)
 
     def map(
         self,
@@ -281,6 +284,8 @@ class LLMGateway:
         Copies of calls that are under way get a while to end. The gateway may be used again afterwards.
         """
         await self._shadows.aclose()
+        self._forgotten.carry_out()
+        await self._settlements.carry_out()
         await self._deployments.aclose()
         await self._cache.aclose()
         if self._own_limiter:

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import anyio
+
 from airframe.errors import AirframeError, TruncatedAnswerError
 from airframe.types import InferenceResult, InferenceWarning, Message, StreamEventType, TextPart
 from avionics.errors import LLMError
 from avionics.llm.admission import Admission
 from avionics.llm.cache import CacheTurn
 from avionics.llm.cached_calls import keep_answer
-from avionics.llm.dispatch import Answered, Dispatcher, Task, until
+from avionics.llm.deadline import until
+from avionics.llm.dispatch import Answered, Dispatcher, Task
 from avionics.llm.echo import EchoFilter
 from avionics.llm.fallback import empty_answer_error, is_empty, still_to_ask
 from avionics.llm.open_attempt import OpenAttempt
 from avionics.llm.preamble import read_preamble
 from avionics.llm.responses import LLMResponse
+from avionics.llm.routing import Deployment
 
 __all__ = ["LiveAnswer"]
 
@@ -48,6 +52,7 @@ class LiveAnswer:
         self._attempt: OpenAttempt
         self._held: deque[str | None] = deque()
         self._echo: EchoFilter | None = None
+        self._broken: list[Deployment] = []
         self._read_before = 0
         self._continued = 0
 
@@ -157,12 +162,14 @@ class LiveAnswer:
             raise
 
     def _rest(self, error: AirframeError, answered: Answered[Sequence[str | None]]) -> Task | None:
-        """The task of finishing the answer: by whom, and after which words."""
+        """The task of finishing the answer; nobody is asked for it who has broken off a part of it."""
         task, deployment = self._task, answered.deployment
-        if not task.plan.route.policy.stream.continue_broken or error.partial is None:
+        wished = task.plan.route.policy.stream.continue_broken and not self.call.is_over and self._has_time
+        if not wished or error.partial is None:
             return None
-        others = tuple(each for each in task.plan.candidates if each != deployment)
-        others = still_to_ask(others, deployment, error.category, task.plan)
+        self._broken.append(deployment)
+        others = tuple(each for each in task.plan.candidates if each not in self._broken)
+        others = still_to_ask(others, deployment, error.category, task.plan, asked=self._broken)
         candidates = tuple(each for each in others if self._dispatcher.continues(each, error.partial))
         if not candidates:
             return None
@@ -170,6 +177,10 @@ class LiveAnswer:
         request = replace(self.call.request, messages=[*self._asked_first, said])
         self.call.request = request
         return replace(task, plan=replace(task.plan, candidates=candidates), reason="continuation")
+
+    @property
+    def _has_time(self) -> bool:
+        return self._task.deadline is None or anyio.current_time() < self._task.deadline
 
     @property
     def _asked_first(self) -> Sequence[Message]:

@@ -52,7 +52,10 @@ class AttemptEnd:
 
 
 class OpenAttempt:
-    """Asks `provider` for `request`, as `deployment`; its exchanges go into the ledger when it closes."""
+    """Asks `provider` for `request`, as `deployment`; its exchanges go into the ledger when it closes.
+
+    `when_closed` is told once, when the attempt is over.
+    """
 
     def __init__(
         self,
@@ -63,17 +66,17 @@ class OpenAttempt:
         deployment: str,
         reason: AttemptReason,
         streamed: bool,
+        when_closed: Callable[[AttemptEnd], None],
     ) -> None:
         self.provider = provider
         self.request = request
         self.deployment = deployment
         self.stream: InferenceStream | None = None
         """The stream that is read, when there is one."""
-        self.when_closed: list[Callable[[AttemptEnd], None]] = []
-        """Told once, when the attempt is over."""
         self._ledger = ledger
         self._reason: AttemptReason = reason
         self._streamed = streamed
+        self._when_closed = when_closed
         self._arrivals = array("d")
         self._started, self._started_at = time.perf_counter(), time.time()
         self._open = True
@@ -99,8 +102,10 @@ class OpenAttempt:
         return llm_error(error, provider=self.provider.name, model=self.request.model)
 
     def leave(self, category: ErrorCategory, error: BaseException | None = None) -> InferenceResult | None:
-        """The attempt ends from outside; gives what had come of the answer."""
+        """The attempt ends from outside, and its exchange with it; gives what had come of the answer."""
         partial = self.stream.partial if self.stream else None
+        if self.stream is not None:
+            self.stream.abandon()
         if self._open:
             self._close(self._until_now(category, error, partial), partial)
         return partial
@@ -147,8 +152,7 @@ class OpenAttempt:
             retry_after=error.retry_after if error else None,
             rate_limit=answer.rate_limit if answer else None,
         )
-        for tell in self.when_closed:
-            tell(end)
+        self._when_closed(end)
 
     def _note(
         self,

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
-import anyio.lowlevel
 
 from avionics.llm.cache.process_lock import ProcessLock
+from avionics.llm.home_loop import HomeLoop
 
 __all__ = ["Part", "SingleFlight"]
 
@@ -115,14 +115,8 @@ class _Seat(Generic[T]):
     def __init__(self) -> None:
         self.event = anyio.Event()
         self.part: Part[T] | None = None
-        self._loop: Any = anyio.lowlevel.current_token().native_token
+        self._home = HomeLoop()
 
     def call(self) -> bool:
         """Wake it; False if its event loop has ended."""
-        loop = self._loop
-        call_soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-        try:
-            call_soon(self.event.set)
-        except RuntimeError:  # trio's RunFinishedError is one
-            return False
-        return True
+        return self._home.soon(self.event.set)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
-import anyio.lowlevel
+
+from avionics.llm.home_loop import HomeLoop
 
 __all__ = ["Wakeup"]
 
@@ -15,7 +14,7 @@ class Wakeup:
 
     def __init__(self) -> None:
         self._event = anyio.Event()
-        self._loop: Any = anyio.lowlevel.current_token().native_token
+        self._home = HomeLoop()
 
     async def wait(self) -> None:
         """Until woken."""
@@ -23,20 +22,7 @@ class Wakeup:
 
     def wake(self) -> bool:
         """Wake it, from wherever; False when its event loop is over, so that nobody wakes."""
-        if self._loop is _current_loop():
+        if self._home.is_here():
             self._event.set()
             return True
-        soon = getattr(self._loop, "call_soon_threadsafe", None) or self._loop.run_sync_soon
-        try:
-            soon(self._event.set)
-        except RuntimeError:
-            return False
-        return True
-
-
-def _current_loop() -> object:
-    """The event loop of this thread; None where there is none."""
-    try:
-        return anyio.lowlevel.current_token().native_token
-    except RuntimeError:
-        return None
+        return self._home.soon(self._event.set)
