@@ -56,6 +56,12 @@ def test_our_own_files_are_right(file: Path) -> None:
     validate(yaml.safe_load(file.read_text(encoding="utf-8")), settings_schema())
 
 
+def test_the_example_leaves_no_section_out() -> None:
+    """Whoever looks for one finds it there."""
+    sections = set(Settings.model_fields) - {"config", "dotenv", "secrets_dir"}
+    assert set(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))) == sections
+
+
 @pytest.mark.parametrize("content", WRONG, ids=str)
 def test_what_the_settings_refuse_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
     """Names, types, ranges and choices."""
