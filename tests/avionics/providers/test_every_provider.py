@@ -19,9 +19,9 @@ from airframe.testing.conformance import ConformanceCase
 from airframe.testing.hostile import Connection, HostileServer, head, unused_port
 from airframe.types import InferenceResult, Message
 from avionics.errors import ERROR_CLASSES, LLMConnectionError, LLMError
-from avionics.llm import LLMGateway, LLMProvider, create_llm_provider
+from avionics.llm import LLMGateway, LLMProvider, create_llm_provider, providers
 from avionics.llm.provider import CompletionProvider
-from avionics.llm.registry import known_providers
+from avionics.llm.registry import known_providers, usual_name
 from avionics.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +123,15 @@ def test_every_provider_is_tried() -> None:
     kinds = {"openai" if case.kind == "openai_responses" else case.kind for case in CASES.values()}
     names = {"gpt_oss": "mlx", "llamacpp": "llama_cpp", "llamaserver": "llama_server", "lmstudio": "lm_studio"}
     assert {names.get(name, name) for name in known_providers()} == kinds | {"llama_cpp", "mock"}
+
+
+@pytest.mark.parametrize("listed", providers.__all__)
+def test_every_provider_is_made_by_its_name(listed: str) -> None:
+    """A provider's own name, and its kind, lead to its class."""
+    provider: type[LLMProvider] = getattr(providers, listed)
+    assert usual_name(provider.kind) == provider.name
+    settings = Settings(providers={provider.name: {"kind": provider.kind, "base_url": "http://h", "api_key": "k"}})
+    assert provider.kind == "llama_cpp" or type(create_llm_provider(provider.name, settings)) is provider
 
 
 async def test_complete(case: ConformanceCase) -> None:

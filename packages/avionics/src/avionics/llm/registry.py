@@ -17,21 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from avionics.errors import ConfigurationError, UnsupportedProviderError
+from avionics.llm import providers
 from avionics.llm.foreign_provider import ForeignProvider
 from avionics.llm.provider import CompletionProvider, LLMProvider
-from avionics.llm.providers import (
-    AnthropicProvider,
-    AzureAIFoundryProvider,
-    LlamaCppProvider,
-    LlamaServerProvider,
-    LMStudioProvider,
-    LocalGPTOSSProvider,
-    MockProvider,
-    OllamaProvider,
-    OpenAICompatibleProvider,
-    OpenAIProvider,
-    OpenRouterProvider,
-)
 from avionics.settings import Settings
 from avionics.settings.providers import WELL_KNOWN
 
@@ -54,25 +42,26 @@ ENTRY_POINT_GROUP = "avionics.providers"
 ProviderMaker: TypeAlias = type[LLMProvider] | Callable[[Settings], LLMProvider | CompletionProvider]
 """A class of provider; or what makes one of the settings, with the two methods of `CompletionProvider` at least."""
 
-_BUILT_IN: Mapping[str, type[LLMProvider]] = MappingProxyType(
+_BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
-        provider.kind: provider
-        for provider in (
-            AnthropicProvider,
-            AzureAIFoundryProvider,
-            LMStudioProvider,
-            LlamaCppProvider,
-            LlamaServerProvider,
-            LocalGPTOSSProvider,
-            MockProvider,
-            OllamaProvider,
-            OpenAICompatibleProvider,
-            OpenAIProvider,
-            OpenRouterProvider,
-        )
+        "anthropic": "AnthropicProvider",
+        "azure": "AzureAIFoundryProvider",
+        "llama_cpp": "LlamaCppProvider",
+        "llama_server": "LlamaServerProvider",
+        "lm_studio": "LMStudioProvider",
+        "mlx": "LocalGPTOSSProvider",
+        "mock": "MockProvider",
+        "ollama": "OllamaProvider",
+        "openai": "OpenAIProvider",
+        "openai_compatible": "OpenAICompatibleProvider",
+        "openrouter": "OpenRouterProvider",
     }
 )
-_NAMES = tuple(provider.name for provider in _BUILT_IN.values())
+"""The classes in `avionics.llm.providers`, by kind. Each is loaded when the first of its kind is made."""
+
+_USUAL_NAMES = MappingProxyType({kind: name for name, kind in WELL_KNOWN.items()})
+"""By kind; of two names for the same kind, the one that is not the kind's own, which comes last."""
+
 _registered: dict[str, ProviderMaker] = {}
 
 
@@ -84,12 +73,12 @@ def register_provider(name: str, cls: ProviderMaker) -> None:
 def known_providers(settings: Settings | None = None) -> tuple[str, ...]:
     """The names that can be given, sorted: well-known and registered ones, and those that the settings describe."""
     described = settings.providers if settings else ()
-    return tuple(sorted({*_NAMES, *_registered, *described, *(entry.name for entry in _entry_points())}))
+    return tuple(sorted({*_USUAL_NAMES.values(), *_registered, *described, *(entry.name for entry in _entry_points())}))
 
 
 def usual_name(kind: str) -> str:
     """What a provider of one of avionics' own kinds is called where nobody calls it otherwise."""
-    return _BUILT_IN[kind].name
+    return _USUAL_NAMES[kind]
 
 
 def check_provider_name(name: str, settings: Settings) -> None:
@@ -116,8 +105,10 @@ def make_provider(name: str, settings: Settings, agent_name: str | None = None) 
 def _maker(name: str, settings: Settings) -> ProviderMaker:
     described = settings.providers.get(name)
     kind = described.kind if described else WELL_KNOWN.get(name, name)
-    if maker := _registered.get(name) or _registered.get(kind) or _BUILT_IN.get(kind):
+    if maker := _registered.get(name) or _registered.get(kind):
         return maker
+    if built_in := _BUILT_IN.get(kind):
+        return cast("type[LLMProvider]", getattr(providers, built_in))
     entries = [entry for entry in _entry_points() if entry.name == kind]
     if not entries:
         raise UnsupportedProviderError(_unknown_kind(name, kind) if described else _unknown_name(name, settings))
