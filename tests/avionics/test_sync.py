@@ -172,7 +172,7 @@ def test_a_script_ends() -> None:
         "print(provider.generate(None, 'Hi'), next(stream).text)\n"
     )
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=150, check=False
     )
     assert (run.stdout, run.stderr, run.returncode) == ("Hi Hello\n", "", 0)
 

@@ -55,19 +55,24 @@ def start() -> Iterator[Start]:
             pass
 
 
-@pytest.mark.parametrize("calls_before", [20, 4000])
+BUSY_MACHINE = 4.0
+"""Seconds that the thread that writes may come late where others use the processors, too."""
+
+
+@pytest.mark.parametrize("calls_before", [20, 8000])
 def test_a_killed_process_loses_no_call_older_than_the_flush_interval(
     configure: Configure, start: Start, calls_before: int
 ) -> None:
     """In the middle of 10,000 calls, also while the database is being opened; and the database is sound."""
-    settings = configure(flush_interval=2)
+    settings = configure(flush_interval=0.2)
     process = start(settings, "10000")
     returned = read_calls(process, calls_before)
     time_of_death = time.monotonic()
     process.kill()
     returned |= read_calls(process)
     logged = logged_ids(settings)
-    due = {call for call, moment in returned.items() if moment < time_of_death - settings.call_log.flush_interval}
+    latest = time_of_death - settings.call_log.flush_interval - BUSY_MACHINE
+    due = {call for call, moment in returned.items() if moment < latest}
     assert due - logged == set()
     assert len(logged - returned.keys()) <= 1  # the one that it was killed with in its mouth
     assert_sound(settings)

@@ -26,7 +26,12 @@ def output() -> str:
     program = "from avionics.cli import main; main()"
     environment = {**os.environ, "AVIONICS_LLM_PROVIDER": "openai", "AVIONICS_LLM_FALLBACK_PROVIDERS": "mock"}
     run = subprocess.run(
-        [sys.executable, "-c", program, "demo"], capture_output=True, text=True, check=True, env=environment, timeout=50
+        [sys.executable, "-c", program, "demo"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=150,
     )
     assert run.stderr == ""
     return run.stdout
@@ -81,7 +86,7 @@ def test_it_prints_where_only_ascii_can_be_printed() -> None:
     program = "from avionics.cli import main; main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     run = subprocess.run(
-        [sys.executable, "-c", program, "demo"], capture_output=True, check=True, env=environment, timeout=50
+        [sys.executable, "-c", program, "demo"], capture_output=True, check=True, env=environment, timeout=150
     )
     assert b"`- chat" in run.stdout
 

@@ -33,7 +33,7 @@ def test_the_command_is_installed() -> None:
 def test_a_prompt_is_piped_in_and_an_answer_out(start: Start, server: EmbeddedLlamaServer) -> None:
     """In a shell's pipeline the command reads to the end of its input and writes the answer."""
     process = start("complete", "-t", "0", stdin=subprocess.PIPE, AVIONICS_LLAMASERVER_HOST=server.base_url)
-    assert process.communicate(b"Hi\n", timeout=50) == (f"{REPLY}\n".encode(), b"")
+    assert process.communicate(b"Hi\n", timeout=150) == (f"{REPLY}\n".encode(), b"")
     assert process.returncode == 0
 
 
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_the_command_with_130(start: Start, loop_server: EmbeddedLla
     assert process.stdout
     assert process.stdout.read(5) == b"Hello"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=50)
+    _, errors = process.communicate(timeout=150)
     assert (process.returncode, errors) == (130, b"")
 
 
@@ -74,7 +74,7 @@ def test_a_terminal_is_not_waited_for(start: Start) -> None:
     """Without a prompt at a terminal the command says so instead of seeming to hang."""
     controller, terminal = pty.openpty()
     process = start("complete", stdin=terminal)
-    output, errors = process.communicate(timeout=50)
+    output, errors = process.communicate(timeout=150)
     os.close(terminal)
     os.close(controller)
     assert (process.returncode, output) == (2, b"")
@@ -86,7 +86,7 @@ def test_a_terminal_does_not_obey_the_answer(serve: Serve) -> None:
     controller, terminal = pty.openpty()
     command = [sys.executable, "-c", "from avionics.cli import main; main()", "complete", "Hi"]
     environment = {**os.environ, "AVIONICS_LLAMASERVER_HOST": serve(ESCAPE)}
-    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=terminal, env=environment, check=True, timeout=50)
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=terminal, env=environment, check=True, timeout=150)
     shown = os.read(controller, 1000)
     os.close(terminal)
     os.close(controller)
@@ -96,7 +96,7 @@ def test_a_terminal_does_not_obey_the_answer(serve: Serve) -> None:
 def test_a_pipe_gets_the_answer_as_it_is(start: Start, serve: Serve) -> None:
     """Programs get every character."""
     process = start("complete", "Hi", AVIONICS_LLAMASERVER_HOST=serve(ESCAPE))
-    assert process.communicate(timeout=50) == (b"\x1b[31mred\x07\n", b"")
+    assert process.communicate(timeout=150) == (b"\x1b[31mred\x07\n", b"")
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
