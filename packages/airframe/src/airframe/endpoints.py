@@ -170,7 +170,8 @@ class EndpointSpec:
         api_key: sent to this origin only. A text is wrapped in a `Secret`.
         model: the model for requests that name none.
         headers: sent with every request; they win over the adapter's own.
-        timeouts, limits: None takes the adapter's.
+        timeouts: None takes the adapter's.
+        limits: None takes the adapter's.
         max_connections: how many exchanges may run at once; further ones wait.
         proxy: an `http`, `https` or `socks5` proxy. None is a direct connection.
         trust_env: take the proxy from the environment, as `HTTPS_PROXY` and `NO_PROXY` say; never for loopback.

@@ -17,7 +17,8 @@ class RequestPreview:
     """A request that was not sent. Headers are left out: keys are among them.
 
     Attributes:
-        method, url: where it would go.
+        method: how it would be sent.
+        url: where it would go.
         body: the JSON that would be sent.
         warnings: what of the request the wire format cannot carry.
         timeouts: the limits in time that would hold.

@@ -28,7 +28,8 @@ class Answer:
     """A whole answer. A stream says `reasoning`, `chunks` (or `text` in one piece) and `tool_calls`, in this order.
 
     Attributes:
-        text, chunks: the text, whole or in pieces; not both.
+        text: the text, whole; not together with `chunks`.
+        chunks: the text in pieces.
         reasoning: what is thought before, whole or in pieces.
         tool_calls: the calls that the model asks for.
         usage: what it reports; unknown unless given.
@@ -36,7 +37,10 @@ class Answer:
         model: by default the one that was asked for.
         delay: seconds until the first piece.
         pause: seconds before each further piece, and before the end.
-        response_id, request_id, reported_cost, warnings: of the result.
+        response_id: of the result, as the following three.
+        request_id: by which the backend knows the exchange.
+        reported_cost: what the backend says it cost, in USD.
+        warnings: what the wire format could not carry.
         faults: what happens to the answer on its way over the wire (see `airframe.testing.mutators`). Only a player
             that makes bytes of the script can do this.
     """

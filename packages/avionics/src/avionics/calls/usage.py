@@ -54,10 +54,13 @@ class UsageTotals:
         calls: how many; by model or provider, a call counts where it was tried first.
         attempts: exchanges with backends.
         failures: calls without an answer; by model or provider, attempts without one.
-        input_tokens, output_tokens, cache_read_tokens: as `airframe.types.Usage` has them.
+        input_tokens: as `airframe.types.Usage` has them.
+        output_tokens: likewise.
+        cache_read_tokens: likewise.
         cost_usd: what is known to have been spent, estimates included.
-        cost_low_usd, cost_high_usd: between these it lies.
-        cost_estimated_usd: the part of it that rests on tokens that we counted ourselves.
+        cost_low_usd: the least that it can be.
+        cost_high_usd: the most.
+        cost_estimated_usd: the part of `cost_usd` that rests on tokens that we counted ourselves.
         estimated: how many attempts that are.
         unpriced: attempts whose cost is unknown and not in the sum.
         cache_hits: calls that the response cache answered.

@@ -30,12 +30,14 @@ class Target:
 
     Attributes:
         deployment: its name.
-        provider, model: who is asked, and for what; None leaves the model to the server.
+        provider: who is asked.
+        model: for what; None leaves the model to the server.
         breaker: whether it is well.
         preview: what would be sent; None where nothing is, because the model runs here.
         changes: what the request says otherwise there, or not at all.
         problem: why it cannot be asked after all; its attempt would fail without anything being sent.
-        cost_low_usd, cost_high_usd: between these, for an answer that is no longer than it may be; None is unknown.
+        cost_low_usd: what it costs at the least; None is unknown.
+        cost_high_usd: at the most, for an answer as long as it may be; None is unknown.
         limits: how the limits stand that would count it.
     """
 

@@ -21,9 +21,11 @@ class LLMResponse:
         text: what was said.
         tool_calls: the calls that the model asks for.
         tokens_used: prompt and completion together.
-        prompt_tokens, completion_tokens: as the backend counted them.
+        prompt_tokens: as the backend counted them.
+        completion_tokens: likewise.
         latency_ms: from the start of the call to the end of the answer.
-        provider, model: who answered; the model by the backend's own account.
+        provider: who answered.
+        model: by the backend's own account.
         cost_usd: in USD.
         timestamp: when the answer was there, in Unix seconds.
         metadata: `call_id`, `agent_name`, `finish_reason`, `usage_source`, `cost_low_usd` and `cost_high_usd` (other
@@ -45,6 +47,11 @@ class LLMResponse:
     metadata: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     streamed: bool = False
 
+    @property
+    def call_id(self) -> str:
+        """The name of the call in all records, and for `record_feedback`."""
+        return str(self.metadata["call_id"])
+
 
 @dataclass(slots=True)
 class StreamingChunk:
@@ -55,7 +62,8 @@ class StreamingChunk:
         is_final: whether the answer is complete.
         request_id: the call's id, the same in every piece.
         agent_name: for whom the call was made.
-        provider, model: who answers; in the last piece the model by the backend's own account.
+        provider: who answers.
+        model: what was asked for; in the last piece, what answered by the backend's own account.
         cumulative_tokens: tokens so far. While the answer comes, pieces of text, reasoning and tool calls are counted:
             exact with llama.cpp, too few where a backend sends several tokens at once. The last piece has the
             backend's own number where it gives one.

@@ -20,7 +20,9 @@ class CallRequest:
     """One of many calls. None, and an option that is left out, takes what holds for all of them.
 
     Attributes:
-        prompt, system, agent_name: as for `LLMGateway.complete`.
+        prompt: as for `LLMGateway.complete`.
+        system: likewise.
+        agent_name: likewise.
         id: a name of the caller's own, which comes back with the result.
         options: see `CallOptions`.
     """

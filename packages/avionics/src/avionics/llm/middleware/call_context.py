@@ -16,7 +16,9 @@ class CallContext:
     Attributes:
         request: as this middleware got it; the outer ones may have changed it.
         call_id: the same in all records of the call.
-        agent_name, tenant, conversation_id: what the caller said.
+        agent_name: for whom the call is made.
+        tenant: on whose behalf.
+        conversation_id: what it belongs to.
         streamed: whether the answer comes in pieces.
         state: what middleware wants to remember between before and after. It is one for all of a call; a middleware
             that uses itself as the key is in nobody's way.
