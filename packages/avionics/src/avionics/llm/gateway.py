@@ -268,7 +268,7 @@ class LLMGateway:
         """Note what somebody thought of an answer, in the call log, for reports on experiments. Returns at once.
 
         Args:
-            call_id: `response.metadata["call_id"]`, or that of a chunk. The call may be of another process.
+            call_id: `response.call_id`, or the `request_id` of a chunk. The call may be of another process.
             metric: what is judged, such as `helpful`.
             value: how well it did, on the metric's own scale; None where there is only a comment.
             comment: in words.

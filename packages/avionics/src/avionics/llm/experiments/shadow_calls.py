@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from avionics.llm.admission import Admission
 from avionics.llm.cached_calls import CachedCalls
 from avionics.llm.call import Call
 from avionics.llm.conductor import Conductor
 from avionics.llm.cost_calculator import CostCalculator
+from avionics.llm.demands import Demands
 from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
 from avionics.llm.experiments.participation import shadow_label
-from avionics.llm.experiments.shadow_demands import ShadowDemands, shadow_limiter
+from avionics.llm.experiments.shadow_limiter import ShadowLimiter
 from avionics.llm.limits import Limiter
-from avionics.llm.nodes import NodePool
 from avionics.llm.observation import FaultLog
 from avionics.llm.order import Order
 from avionics.llm.planning import Planner
@@ -27,6 +27,9 @@ from avionics.llm.routing import ConcurrencyGate, HealthBoard, HealthPolicy, Rou
 from avionics.llm.settlements import Settlements
 from avionics.settings import Settings
 from avionics.settings.experiments import ShadowSettings
+
+if TYPE_CHECKING:
+    from avionics.llm.nodes import NodePool
 
 __all__ = ["ShadowCalls", "ShadowMeans", "shadow_calls"]
 
@@ -66,12 +69,12 @@ class ShadowCalls:
         routing = means.settings.routing
         board = HealthBoard(HealthPolicy.from_settings(routing.health), clock=means.clock)
         label = shadow_label(experiment, shadow.to)
-        limiter, settlements = shadow_limiter(shadow, means.settings.limits, label), Settlements()
+        limiter, settlements = ShadowLimiter(shadow, means.settings.limits, label), Settlements()
         admission = Admission(
             board=board,
             gate=ConcurrencyGate(routing.concurrency),
             limiter=limiter,
-            demands=ShadowDemands(means.deployments, means.prices, label),
+            demands=Demands(means.deployments, means.prices),
             settlements=settlements,
             nodes=means.nodes,
         )

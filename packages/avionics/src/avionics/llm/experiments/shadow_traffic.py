@@ -55,6 +55,7 @@ class ShadowTraffic:
     def __init__(self, routes: RouteTable, means: ShadowMeans) -> None:
         self._routes = routes
         self._faults = means.faults
+        self._logger = means.logger
         self._calls = shadow_calls(means)
         self._copies = Copies()
         self._lock = threading.Lock()
@@ -96,8 +97,11 @@ class ShadowTraffic:
     async def _copy(self, experiment: str, call: Call, route: Route) -> None:
         try:
             await self._calls[experiment].copy(call, route)
-        except (BudgetExceededError, LimitsUnavailableError):
-            self._count(experiment, "refused")
+        except (BudgetExceededError, LimitsUnavailableError) as error:
+            if self._count(experiment, "refused") == 1:
+                self._logger.warning(
+                    "a copy for the experiment %s is not made, and others may follow: %s", experiment, error
+                )
         except AvionicsError:  # it is on record
             self._count(experiment, "failed")
         except Exception as error:  # noqa: BLE001 - a fault of ours harms no call, and is told
@@ -106,9 +110,10 @@ class ShadowTraffic:
         else:
             self._count(experiment, "answered")
 
-    def _count(self, experiment: str, what: str) -> None:
+    def _count(self, experiment: str, what: str) -> int:
         with self._lock:
             self._counts[experiment][what] += 1
+            return self._counts[experiment][what]
 
 
 def _raise(error: Exception) -> None:
