@@ -255,6 +255,20 @@ def _usage(
         show_usage(get_settings(), by.value, since, until, plot=plot, html=html, as_json=as_json)
 
 
+@app.command("stats")
+def _stats(
+    since: Since = None,
+    until: Until = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """Show how each deployment fared in logged calls: errors, times, speed, spending, and whether it is asked now."""
+    with exits():
+        from avionics.cli.stats import show_stats
+        from avionics.settings import get_settings
+
+        show_stats(get_settings(), since, until, as_json=as_json)
+
+
 logs = typer.Typer(no_args_is_help=True, help="Show, export and forget logged calls.")
 app.add_typer(logs, name="logs")
 
