@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -13,13 +14,15 @@ from avionics.errors import NoDeploymentError
 from avionics.llm.call import Call
 from avionics.llm.demands import Demands
 from avionics.llm.limits import Demand, Limiter, Reservation
-from avionics.llm.nodes import NodePool
 from avionics.llm.open_attempt import AttemptEnd
 from avionics.llm.provider import LLMProvider
 from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan, Slot
 from avionics.llm.routing.health import is_probed
 from avionics.llm.routing.rest import PROBE_TAKES
 from avionics.llm.settlements import Settlements, Spent
+
+if TYPE_CHECKING:
+    from avionics.llm.nodes import NodePool
 
 __all__ = ["Admission", "Allowance"]
 

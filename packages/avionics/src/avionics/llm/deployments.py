@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from airframe.errors import AirframeError
 from airframe.types import InferenceRequest
@@ -11,10 +12,12 @@ from avionics.llm.call import Call
 from avionics.llm.catalog import ModelSpec
 from avionics.llm.configured import configured_for
 from avionics.llm.factory import create_llm_provider
-from avionics.llm.nodes import NodePool, NodeProfile
 from avionics.llm.provider import LLMProvider
 from avionics.llm.routing import Deployment
 from avionics.settings import LLMConfig, Settings
+
+if TYPE_CHECKING:
+    from avionics.llm.nodes import NodePool, NodeProfile
 
 __all__ = ["Deployments"]
 

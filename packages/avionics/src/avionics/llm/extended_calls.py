@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from airframe.types import InferenceResult
 from avionics.llm.call import Call
 from avionics.llm.conductor import Conductor
 from avionics.llm.kept_answer import KeptAnswer
 from avionics.llm.live_answer import LiveAnswer
-from avionics.llm.middleware import CallContext, MiddlewareChain
-from avionics.llm.middleware.middleware import AnswerStream
+from avionics.llm.observation import FaultLog
 from avionics.llm.order import Order
 from avionics.llm.responses import LLMResponse
+
+if TYPE_CHECKING:
+    from avionics.llm.middleware import CallContext, Middleware, MiddlewareChain
+    from avionics.llm.middleware.middleware import AnswerStream
 
 __all__ = ["ExtendedAnswer", "ExtendedCalls"]
 
 
 class ExtendedCalls:
-    """Makes calls as a `Conductor` does, with a chain of middleware around each."""
+    """Makes calls as a `Conductor` does, with a chain of middleware around each, outermost first."""
 
-    def __init__(self, conductor: Conductor, chain: MiddlewareChain) -> None:
+    def __init__(self, conductor: Conductor, middleware: Sequence[Middleware], faults: FaultLog) -> None:
         self._conductor = conductor
-        self._chain = chain
+        self._chain = _chain(middleware, faults) if middleware else None
 
     async def whole(self, order: Order) -> LLMResponse:
         """The whole answer. Raises `LLMError`."""
@@ -183,7 +187,15 @@ class _CoreStream:
             await self._answer.aclose()
 
 
+def _chain(middleware: Sequence[Middleware], faults: FaultLog) -> MiddlewareChain:
+    from avionics.llm.middleware import MiddlewareChain  # for those who have some
+
+    return MiddlewareChain(middleware, faults=faults)
+
+
 def _context(order: Order, *, streamed: bool) -> CallContext:
+    from avionics.llm.middleware import CallContext  # likewise
+
     call = order.call
     return CallContext(
         request=call.request,

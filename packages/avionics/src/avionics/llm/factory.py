@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from airframe.errors import ConfigurationError as AirframeConfigurationError
 from avionics.errors import ConfigurationError
-from avionics.llm.nodes import InferenceEndpointsProtocol
 from avionics.llm.provider import LLMProvider
 from avionics.llm.registry import known_providers, make_provider, register_provider
 from avionics.settings import LLMConfig, Settings
+
+if TYPE_CHECKING:
+    from avionics.llm.nodes import InferenceEndpointsProtocol
 
 __all__ = [
     "ProviderFactory",

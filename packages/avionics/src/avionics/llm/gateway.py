@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from anyio import to_thread
 
 from airframe.errors import InvalidRequestError
 from avionics.errors import ConfigurationError, llm_error
 from avionics.llm.admission import Admission
-from avionics.llm.batch import BatchProgress, CallMap
-from avionics.llm.batch.call_request import CallRequest
-from avionics.llm.batch.crew import Requests
-from avionics.llm.batch.results import ProgressCallback
 from avionics.llm.cache import ResponseCache
 from avionics.llm.cached_calls import CachedCalls
 from avionics.llm.call import Call
@@ -38,12 +34,10 @@ from avionics.llm.deployments import Deployments
 from avionics.llm.dispatch import Dispatcher
 from avionics.llm.experiments import Experiments, ShadowMeans, ShadowStats, ShadowTraffic, varied_route
 from avionics.llm.experiments.feedback import tell_feedback
-from avionics.llm.explanation import Explainer, Explanation
 from avionics.llm.extended_calls import ExtendedCalls
 from avionics.llm.forgotten import Forgotten
 from avionics.llm.limits import Limiter, LimitState
-from avionics.llm.middleware import Middleware, MiddlewareChain
-from avionics.llm.nodes import InferenceEndpointsProtocol, node_pool
+from avionics.llm.nodes import node_pool
 from avionics.llm.observation import FaultLog, ObserverGroup
 from avionics.llm.order import Order
 from avionics.llm.planning import Planner
@@ -57,6 +51,14 @@ from avionics.llm.settlements import Settlements
 from avionics.llm.stats import GatewayStats, StatsObserver
 from avionics.settings import Settings
 from avionics.settings.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from avionics.llm.batch import BatchProgress, CallMap, CallRequest
+    from avionics.llm.batch.crew import Requests
+    from avionics.llm.batch.results import ProgressCallback
+    from avionics.llm.explanation import Explanation
+    from avionics.llm.middleware import Middleware
+    from avionics.llm.nodes import InferenceEndpointsProtocol
 
 __all__ = ["LLMGateway", "LLMResponse", "StreamingChunk"]
 
@@ -122,7 +124,7 @@ class LLMGateway:
         self._observer = ObserverGroup([self._quota, self._stats, *self._told], self._faults)
         self._prices = cost_calculator or CostCalculator.from_settings(settings)
         self._board = board = HealthBoard(HealthPolicy.from_settings(settings.routing.health), clock=clock)
-        planner = Planner(self._deployments, board, self._prices, clock=clock, nodes=pool)
+        self._planner = planner = Planner(self._deployments, board, self._prices, clock=clock, nodes=pool)
         self._own_limiter = limiter is None
         self._limiter = Limiter.from_settings(settings, logger=self._logger) if limiter is None else limiter
         self._settlements, self._forgotten = Settlements(), Forgotten()
@@ -136,9 +138,9 @@ class LLMGateway:
         )
         dispatcher = Dispatcher(self._deployments, admission, self._logger)
         self._cache = ResponseCache.from_settings(settings, faults=self._faults)
-        cached = CachedCalls(self._cache, self._deployments)
+        self._cached = cached = CachedCalls(self._cache, self._deployments)
         conductor = Conductor(planner, dispatcher, admission, self._quota, cached)
-        self._calls = ExtendedCalls(conductor, MiddlewareChain(middleware, faults=self._faults))
+        self._calls = ExtendedCalls(conductor, middleware, self._faults)
         self._shadows = ShadowTraffic(
             self._routes,
             ShadowMeans(
@@ -154,7 +156,6 @@ class LLMGateway:
                 nodes=pool,
             ),
         )
-        self._explainer = Explainer(planner, self._deployments, board, self._prices, self._limiter, cached)
 
     async def complete(
         self,
@@ -215,6 +216,8 @@ class LLMGateway:
             agent_name: likewise.
             defaults: likewise.
         """
+        from avionics.llm.batch import CallMap, CallRequest
+
         usual = CallRequest(system=system, agent_name=agent_name, options=defaults)
 
         async def ask(request: CallRequest) -> LLMResponse:
@@ -240,7 +243,10 @@ class LLMGateway:
 
         Raises `LLMInvalidRequestError` as `complete` does.
         """
-        return self._explainer.explain(self._order(prompt, system, agent_name, options, streamed=stream), stream=stream)
+        from avionics.llm.explanation import Explainer
+
+        explainer = Explainer(self._planner, self._deployments, self._board, self._prices, self._limiter, self._cached)
+        return explainer.explain(self._order(prompt, system, agent_name, options, streamed=stream), stream=stream)
 
     def set_resource_callback(self, callback: ResourceCallback | None) -> None:
         """Exchange the resource callback; None asks nobody."""

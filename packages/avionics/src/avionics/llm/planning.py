@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from airframe.errors import ErrorCategory
 from airframe.types import InferenceRequest
@@ -14,9 +15,11 @@ from avionics.errors import NoDeploymentError
 from avionics.llm.call import Caller
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
-from avionics.llm.nodes import NodePool, NodeProfile, affinity_key
 from avionics.llm.prompt_prefix import prompt_prefix
 from avionics.llm.routing import Circumstances, Deployment, Exclusion, HealthBoard, Needs, Route, RoutePlan, plan
+
+if TYPE_CHECKING:
+    from avionics.llm.nodes import NodePool, NodeProfile
 
 __all__ = ["Planner"]
 
@@ -73,6 +76,8 @@ class Planner:
 
     def _with_nodes(self, nodes: NodePool, made: RoutePlan, request: InferenceRequest, caller: Caller) -> RoutePlan:
         """The same with the nodes that may be asked before everybody else."""
+        from avionics.llm.nodes import affinity_key  # for those who have nodes
+
         first = made.route.tiers[0].deployments[0]
         key = affinity_key(request.messages, conversation_id=caller.session_id or caller.conversation_id)
         found = nodes.plan(caller.agent_name, self._deployments.model_name(first), key)

@@ -7,7 +7,8 @@ from avionics._lazy_names import loader
 if TYPE_CHECKING:
     from avionics.llm.nodes.affinity import affinity_key
     from avionics.llm.nodes.config_map_nodes import ConfigMapNodes
-    from avionics.llm.nodes.configured_nodes import node_pool, nodes_from_settings
+    from avionics.llm.nodes.configured_nodes import nodes_from_settings
+    from avionics.llm.nodes.distributed_mode import node_pool
     from avionics.llm.nodes.file_nodes import FileNodes
     from avionics.llm.nodes.pool import ExcludedNode, NodePlan, NodePool
     from avionics.llm.nodes.prober import NodeProber, WatchedNodes, keep_current
@@ -21,7 +22,8 @@ else:
         {
             "avionics.llm.nodes.affinity": ("affinity_key",),
             "avionics.llm.nodes.config_map_nodes": ("ConfigMapNodes",),
-            "avionics.llm.nodes.configured_nodes": ("node_pool", "nodes_from_settings"),
+            "avionics.llm.nodes.configured_nodes": ("nodes_from_settings",),
+            "avionics.llm.nodes.distributed_mode": ("node_pool",),
             "avionics.llm.nodes.file_nodes": ("FileNodes",),
             "avionics.llm.nodes.pool": ("ExcludedNode", "NodePlan", "NodePool"),
             "avionics.llm.nodes.prober": ("NodeProber", "WatchedNodes", "keep_current"),
