@@ -128,6 +128,7 @@ class TestCalls:
         await anext(stream)
         del stream
         gc.collect()
+        await gateway.aclose()  # or the next turn of the event loop
         log.close()
         calls = logged(settings)
         assert [(call.outcome, call.category) for call in calls] == [
