@@ -43,6 +43,15 @@ def test_a_gateway_answers_whole_and_streamed() -> None:
         assert gateway.get_stats().successes == 2
 
 
+def test_many_calls_are_made() -> None:
+    """Their results come one by one; what nobody asks for is not made."""
+    with SyncGateway(ScriptedGateway(openai=["a", "b", "c"])) as blocked:
+        with blocked.map(["x"] * 3, concurrency=1) as results:
+            assert [result.response.text for result in results if result.response] == ["a", "b", "c"]
+        with blocked.map(["x"]):
+            assert blocked.get_stats().calls == 3
+
+
 def test_a_provider_does_all_that_it_does() -> None:
     """Every method waits for what the async one returns."""
     with SyncProvider(create_llm_provider("mock", Settings(llm_provider="mock"))) as provider:

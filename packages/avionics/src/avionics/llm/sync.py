@@ -143,7 +143,7 @@ def blocking_stream(function: Callable[P, AsyncStream[T]]) -> Callable[P, SyncSt
 
 
 class AsyncStream(Protocol[T_co]):
-    """What all streams are: `CompletionStream`, `TokenStream`."""
+    """What all streams are: `CompletionStream`, `TokenStream`, `CallMap`."""
 
     def __anext__(self) -> Awaitable[T_co]:
         """The next piece."""
@@ -197,6 +197,7 @@ class SyncGateway:
         self.gateway = gateway
         self.complete = blocking(gateway.complete)
         self.complete_stream = blocking_stream(gateway.complete_stream)
+        self.map = blocking_stream(gateway.map)
         self.get_stats = gateway.get_stats
         self.close = blocking(gateway.aclose)
 
