@@ -118,6 +118,18 @@ def test_a_session_counts_once(log: Log) -> None:
     assert variant.feedback["helpful"].mean.value == pytest.approx((0.75 + 0.5 + 1) / 3)
 
 
+def test_an_error_rate_stays_a_rate(log: Log, make_attempt: MakeAttempt) -> None:
+    """Where some calls of a session failed, Student's interval is used, which by itself would go below 0."""
+    for session in range(4):
+        for number in range(4):
+            failed = make_attempt(category=ErrorCategory.SERVER if (session, number) == (0, 0) else None)
+            log.call("e/control", failed, session_id=str(session))
+    (variant,) = log.report().variants
+    assert variant.errors is not None
+    assert (variant.errors.mean.value, variant.errors.mean.low) == (1 / 16, 0)
+    assert variant.errors.mean.high == pytest.approx(1 / 16 + 3.182446 / 16, rel=1e-5)  # t(0.975, 3), and s = 1/8
+
+
 def test_speed_and_cost_are_those_of_backends(log: Log, make_attempt: MakeAttempt) -> None:
     """By nearest rank over the answers; hits of the cache and unknown prices are counted beside."""
     second = 1_000_000_000

@@ -51,7 +51,7 @@ def test_the_quantiles_come_to_those_of_the_normal_distribution() -> None:
 )
 def test_a_share_has_wilsons_interval(ones: int, of: int, low: float, high: float) -> None:
     """Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3."""
-    found = estimate(shares(ones, of))
+    found = estimate(shares(ones, of), shares=True)
     assert found is not None
     assert (found.value, found.count) == (ones / of, of)
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
@@ -71,7 +71,7 @@ def test_shares_differ_by_newcombes_interval(
     own: tuple[int, int], other: tuple[int, int], low: float, high: float
 ) -> None:
     """Newcombe, Statistics in Medicine 17 (1998) 873-890, table II, method 10."""
-    found = estimate_difference(shares(*own), shares(*other))
+    found = estimate_difference(shares(*own), shares(*other), shares=True)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
@@ -91,7 +91,7 @@ def test_means_differ_by_welchs_interval() -> None:
     assert not found.excludes_zero
 
 
-@pytest.mark.parametrize("values", [[0.5], [4.0, 4.0, 4.0]])
+@pytest.mark.parametrize("values", [[0.5], [4.0, 4.0, 4.0], [0.0, 0.0]])
 def test_nothing_is_made_up(values: list[float]) -> None:
     """One value, or values that are all the same, do not say how sure they are."""
     found = estimate(values)
@@ -104,7 +104,7 @@ def test_nothing_is_made_up(values: list[float]) -> None:
 @given(st.lists(st.integers(0, 1).map(float), min_size=1), st.lists(st.integers(0, 1).map(float), min_size=1))
 def test_intervals_of_shares_stay_where_shares_are(values: list[float], others: list[float]) -> None:
     """A share lies between 0 and 1, a difference between -1 and 1, each within its interval."""
-    share, difference = estimate(values), estimate_difference(values, others)
+    share, difference = estimate(values, shares=True), estimate_difference(values, others, shares=True)
     assert share is not None
     assert share.low is not None
     assert share.high is not None

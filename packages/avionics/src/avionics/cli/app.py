@@ -269,6 +269,31 @@ def _stats(
         show_stats(get_settings(), since, until, as_json=as_json)
 
 
+experiments = typer.Typer(no_args_is_help=True, help="How calls did that were made in one of several ways.")
+app.add_typer(experiments, name="experiments")
+
+
+@experiments.command("report")
+def _experiments_report(
+    name: Annotated[str, typer.Argument(help="The experiment.")],
+    metric: Annotated[str | None, typer.Option("--metric", help="Of feedback, only this metric.")] = None,
+    control: Annotated[
+        str | None, typer.Option("--control", help="Compare with this variant, in place of the first of the settings.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare the variants of an experiment: errors, times, costs and feedback, with 95 % intervals."""
+    with exits():
+        from avionics.cli.experiments import show_experiment
+        from avionics.settings import get_settings
+
+        show_experiment(
+            get_settings(), name, metric=metric, control=control, since=since, until=until, as_json=as_json
+        )
+
+
 logs = typer.Typer(no_args_is_help=True, help="Show, export and forget logged calls.")
 app.add_typer(logs, name="logs")
 

@@ -1,20 +1,20 @@
 """What a sample says of the whole, and how sure that is: 95 % intervals. Pure.
 
-Shares, of values that are all 0 or 1, have Wilson's interval, and their differences Newcombe's (Statistics in Medicine
-17, 1998, pages 857 and 873; its method 10 for differences): both hold for few values, and near 0 and 1. Other values
-have Student's, and their differences Welch's, which does not take the two spreads to be equal.
+Shares, the means of values that can only be 0 or 1, have Wilson's interval, and their differences Newcombe's
+(Statistics in Medicine 17, 1998, pages 857 and 873; its method 10 for differences): both hold for few values, and near
+0 and 1. Other values have Student's, and their differences Welch's, which does not take the two spreads to be equal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, variance
 
 from avionics.llm.experiments.t_distribution import t_quantile
 
-__all__ = ["Estimate", "estimate", "estimate_difference"]
+__all__ = ["Estimate", "are_shares", "estimate", "estimate_difference"]
 
 _SIDE = 0.975
 """Of the probability, so much lies below the upper end of an interval."""
@@ -35,40 +35,46 @@ class Estimate:
     high: float | None
     count: int
 
+    def within(self, least: float, most: float) -> Estimate:
+        """The same, where it is known to lie between these."""
+        low = None if self.low is None else max(self.low, least)
+        return replace(self, low=low, high=None if self.high is None else min(self.high, most))
+
     @property
     def excludes_zero(self) -> bool:
         """Whether the interval does not reach 0."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
+def are_shares(values: Iterable[float]) -> bool:
+    """Whether all values are 0 or 1."""
+    return all(value in (0, 1) for value in values)
+
+
+def estimate(values: Sequence[float], *, shares: bool = False) -> Estimate | None:
     """The mean of values that do not depend on each other; None without any."""
     if not values:
         return None
     mean, count = fmean(values), len(values)
-    if _are_shares(values):
+    if shares:
         low, high = _wilson(mean, count)
         return Estimate(value=mean, low=low, high=high, count=count)
     squares = variance(values) / count if count > 1 else 0.0
     return _around(mean, squares, degrees=count - 1, count=count)
 
 
-def estimate_difference(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
+def estimate_difference(values: Sequence[float], others: Sequence[float], *, shares: bool = False) -> Estimate | None:
     """How much greater the mean of `values` is than that of `others`; None where one of them has no values."""
     if not values or not others:
         return None
     difference, count = fmean(values) - fmean(others), len(values) + len(others)
-    if _are_shares(values) and _are_shares(others):
+    if shares:
         low, high = _newcombe(values, others)
         return Estimate(value=difference, low=low, high=high, count=count)
     if len(values) < 2 or len(others) < 2:
         return Estimate(value=difference, low=None, high=None, count=count)
     own, other = variance(values) / len(values), variance(others) / len(others)
     return _around(difference, own + other, degrees=_welch(own, len(values), other, len(others)), count=count)
-
-
-def _are_shares(values: Sequence[float]) -> bool:
-    return all(value in (0, 1) for value in values)
 
 
 def _around(middle: float, squares: float, *, degrees: float, count: int) -> Estimate:

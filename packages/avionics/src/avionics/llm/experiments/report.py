@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from avionics.llm.experiments.intervals import Estimate, estimate, estimate_difference
+from avionics.llm.experiments.intervals import Estimate, are_shares, estimate, estimate_difference
 from avionics.llm.experiments.sample import VariantSample
 
 __all__ = ["ExperimentReport", "Figure", "VariantReport", "report_of"]
@@ -90,7 +90,7 @@ def report_of(
 def _variant(sample: VariantSample, reference: VariantSample | None, metric: str | None) -> VariantReport:
     metrics = sorted(sample.feedback) if metric is None else [metric]
     other = reference or VariantSample(variant="")
-    feedback = {name: _figure(sample.values(name), other.values(name)) for name in metrics}
+    feedback = {name: _rating(sample.values(name), other.values(name)) for name in metrics}
     return VariantReport(
         variant=sample.variant,
         calls=sample.calls,
@@ -98,7 +98,7 @@ def _variant(sample: VariantSample, reference: VariantSample | None, metric: str
         left=sample.left,
         cached=sample.cached,
         unpriced=sample.unpriced,
-        errors=_figure(sample.failures.values, other.failures.values),
+        errors=_error_rate(sample.failures.values, other.failures.values),
         p50=_percentile(sample.durations, 0.5, least=1),
         p95=_percentile(sample.durations, 0.95, least=20),
         cost_usd=_figure(sample.costs.values, other.costs.values),
@@ -106,9 +106,20 @@ def _variant(sample: VariantSample, reference: VariantSample | None, metric: str
     )
 
 
-def _figure(values: Sequence[float], others: Sequence[float]) -> Figure | None:
-    mean = estimate(values)
-    return None if mean is None else Figure(mean=mean, difference=estimate_difference(values, others))
+def _rating(values: Sequence[float], others: Sequence[float]) -> Figure | None:
+    """A figure of values that are shares, if they look so in both variants."""
+    return _figure(values, others, shares=are_shares((*values, *others)))
+
+
+def _error_rate(values: Sequence[float], others: Sequence[float]) -> Figure | None:
+    """A figure that cannot be below 0 or above 1, however few sessions there are."""
+    figure = _rating(values, others)
+    return None if figure is None else replace(figure, mean=figure.mean.within(0.0, 1.0))
+
+
+def _figure(values: Sequence[float], others: Sequence[float], *, shares: bool = False) -> Figure | None:
+    mean = estimate(values, shares=shares)
+    return None if mean is None else Figure(mean=mean, difference=estimate_difference(values, others, shares=shares))
 
 
 def _percentile(values: Sequence[float], share: float, *, least: int) -> float | None:
