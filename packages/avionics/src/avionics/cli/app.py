@@ -289,9 +289,7 @@ def _experiments_report(
         from avionics.cli.experiments import show_experiment
         from avionics.settings import get_settings
 
-        show_experiment(
-            get_settings(), name, metric=metric, control=control, since=since, until=until, as_json=as_json
-        )
+        show_experiment(get_settings(), name, metric=metric, control=control, since=since, until=until, as_json=as_json)
 
 
 logs = typer.Typer(no_args_is_help=True, help="Show, export and forget logged calls.")
