@@ -15,7 +15,7 @@ from airframe.testing import Answer, Failure, Step
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
 from airframe.types import Usage
 from avionics.errors import AllAttemptsFailedError, BudgetExceededError, LLMError, RateLimitExceededError
-from avionics.llm import LLMResponse
+from avionics.llm import LLMGateway, LLMResponse, MockProvider, registry
 from avionics.settings import PriceRow, Settings
 from avionics.testing import ScriptedGateway
 
@@ -37,7 +37,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, object]:
 def gateway_of(limits: dict[str, Any], **scripts: list[Step]) -> ScriptedGateway:
     first, *others = scripts
     providers = {
-        name: {"kind": "openai_compatible", "base_url": "http://mock.invalid"} for name in {"unpriced"} & {*others}
+        name: {"kind": "openai_compatible", "base_url": "http://mock.invalid"} for name in {"unpriced"} & {*scripts}
     }
     settings = Settings(llm_provider=first, llm_fallback_providers=others, limits=limits, providers=providers)
     named: dict[str, Any] = dict(scripts)
@@ -192,3 +192,40 @@ async def test_a_hedged_call_counts_both_attempts() -> None:
     used = sum((each.usage.input_tokens or 0) + (each.usage.output_tokens or 0) for each in attempts if each.usage)
     assert len(attempts) == 2
     assert left(gateway) == [100_000 - used]
+
+
+async def test_what_a_refusal_says_holds_for_the_model_however_it_is_named() -> None:
+    """A snapshot and its model are one quota; another model has its own."""
+    gateway = gateway_of(
+        {}, openai=[Failure(ErrorCategory.RATE_LIMIT, retry_after=30), Answer(text="other"), Answer(text="a")]
+    )
+    with pytest.raises(LLMError):
+        await gateway.complete("Why?", model="gpt-4.1-mini-2025-04-14")
+    assert (await gateway.complete("Why?", model="gpt-4.1")).text == "other"
+    began = anyio.current_time()
+    assert (await gateway.complete("Why?", model="gpt-4.1-mini-2025-04-14")).text == "a"
+    assert anyio.current_time() - began == pytest.approx(30)
+
+
+async def test_a_fallback_whose_maker_has_a_bug_is_no_trouble_for_a_limited_call(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when its turn comes, and that never does."""
+
+    def broken(_settings: Settings) -> MockProvider:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(registry, "_registered", {"broken": broken})
+    settings = Settings(llm_provider="openai", limits={"budgets": [{"usd": 10, "per": "total"}]})
+    provider = MockProvider([Answer(text="a", usage=USAGE)], name="openai", default_model="gpt-4.1-mini")
+    gateway = LLMGateway(settings, fallback_providers=["broken"], observers=[], providers={"openai": provider})
+    assert (await ask(gateway)).text == "a"
+
+
+async def test_a_call_is_counted_once_also_where_its_price_is_unknown(ask: Ask) -> None:
+    """What is held for the call is for its exchange, and the next one has its room."""
+    rate = {"requests_per_minute": 2, "burst": 1, "concurrency": 1, "max_wait": 0}
+    gateway = gateway_of({"rates": [rate]}, unpriced=[Answer(text="a")] * 2)
+    assert [(await ask(gateway)).text for _ in range(2)] == ["a", "a"]
+    with pytest.raises(RateLimitExceededError):
+        await ask(gateway)

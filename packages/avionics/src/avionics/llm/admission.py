@@ -99,7 +99,7 @@ class Admission:
         asked when its time has come, if that is before `deadline`. Raises `NoDeploymentError`, and what limits raise.
         """
         name, ends = deployment.name, deadline if patient else anyio.current_time()
-        demand = self.demands.of_exchange(call, provider, request) if self.limiter else None
+        demand = self.demands.of_exchange(call, deployment, provider, request) if self.limiter else None
         while True:
             if rested:
                 await self._rested(name, deadline)
@@ -121,7 +121,9 @@ class Admission:
             self._settle(end, room, allowance)
             limit = end.rate_limit if end.record.category is None else None
             refused = end.retry_after if end.record.category is ErrorCategory.RATE_LIMIT else None
-            self.limiter.learn(provider.name, request.model, limit, refused)
+            if limit or refused:
+                counted = demand or self.demands.of_exchange(call, deployment, provider, request)
+                self.limiter.learn(counted.quota or provider.name, counted.model, limit, refused)
 
         return told
 
@@ -130,8 +132,7 @@ class Admission:
     ) -> _Room:
         """A place at the deployment, and what the limits hold for the exchange. Cancelled, it leaves no trace."""
         slot = await self.gate.take(name, priority=priority, deadline=deadline)
-        # What is held for the call is known to be enough only where the price of the exchange is known.
-        within = allowance.take() if demand is not None and demand.cost_usd is not None else None
+        within = allowance.take()
         try:
             await self.settlements.carry_out()
             held = None

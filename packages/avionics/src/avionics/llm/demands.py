@@ -29,7 +29,9 @@ class Demands:
         self._deployments = deployments
         self._prices = prices
 
-    def of_exchange(self, call: Call, provider: LLMProvider, request: InferenceRequest) -> Demand:
+    def of_exchange(
+        self, call: Call, deployment: Deployment, provider: LLMProvider, request: InferenceRequest
+    ) -> Demand:
         """The most that one exchange may use."""
         spec = provider.spec(request.model)
         model = spec.name if spec else request.model
@@ -41,6 +43,7 @@ class Demands:
             model=model,
             agent=call.caller.agent_name,
             tenant=call.caller.tenant,
+            own_quota=deployment.name if deployment.own_quota or deployment.node else None,
             input_tokens=tokens,
             output_tokens=longest,
             cost_usd=self._prices.calculate_cost(provider.name, model, tokens, longest).cost_usd,
@@ -63,4 +66,4 @@ class Demands:
             provider = self._deployments.open(deployment)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, who asks it is told
             return None
-        return self.of_exchange(call, provider, self._deployments.request(call, deployment, provider))
+        return self.of_exchange(call, deployment, provider, self._deployments.request(call, deployment, provider))

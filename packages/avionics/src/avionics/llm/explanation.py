@@ -128,7 +128,7 @@ class Explainer:
                 breaker=breaker,
                 problem=str(error),
             )
-        demand = self._demands.of_exchange(call, provider, request)
+        demand = self._demands.of_exchange(call, deployment, provider, request)
         fewest, _ = prompt_bounds(request)
         return Target(
             deployment=deployment.name,

@@ -26,7 +26,7 @@ class LearnedLimit:
 
 
 class Learned:
-    """The newest word on each provider and model, in this process.
+    """The newest word on each quota and model, in this process. The quota is the provider's, or a deployment's own.
 
     A call is kept back only when it surely would not be answered: no request remains, or fewer tokens than its prompt
     has. What is said of a limit without saying until when is not kept.
@@ -40,7 +40,7 @@ class Learned:
     def __bool__(self) -> bool:
         return bool(self._limits)
 
-    def hear(self, provider: str, model: str | None, said: RateLimit | None, retry_after: float | None) -> None:
+    def hear(self, quota: str, model: str | None, said: RateLimit | None, retry_after: float | None) -> None:
         """What an answer's headers, or an error, said."""
         now = self._clock()
         limits = dict(_limits(said, now)) if said else {}
@@ -50,8 +50,8 @@ class Learned:
         if not limits:
             return
         with self._lock:
-            known = self._limits.pop((provider, model), {})
-            self._limits[provider, model] = known | limits
+            known = self._limits.pop((quota, model), {})
+            self._limits[quota, model] = known | limits
             if len(self._limits) > _MOST:
                 self._limits.pop(next(iter(self._limits)))
 
@@ -63,20 +63,21 @@ class Learned:
     def count(self, demand: Demand) -> None:
         """A call is made: as much less remains, until an answer says better."""
         for model in {demand.model, None}:
-            key = demand.provider or "", model
+            key = demand.quota or "", model
             with self._lock:
                 if limits := self._limits.get(key):
                     self._limits[key] = {unit: _less(limit, demand) for unit, limit in limits.items()}
 
     def limits(self, demand: Demand) -> list[LearnedLimit]:
         """What is known for a demand and not over."""
-        if demand.provider is None or not self._limits:
+        quota = demand.quota
+        if quota is None or not self._limits:
             return []
         now = self._clock()
         found: list[LearnedLimit] = []
         with self._lock:
             for model in {demand.model, None}:
-                key = demand.provider, model
+                key = quota, model
                 current = {unit: limit for unit, limit in self._limits.get(key, {}).items() if limit.resets_at > now}
                 found += current.values()
                 if key in self._limits and not current:

@@ -104,19 +104,20 @@ class Limiter:
         be no room in time or too many wait already, `LimitsUnavailableError` when the store is down and the settings
         refuse calls then. Cancelled, it leaves no trace.
         """
-        held = await self._held(demand, within.rules if within else (), deadline, priority)
+        held = await self._held(demand, within.covers(demand) if within else (), deadline, priority)
         return Reservation(held, self._end)
 
     def learn(
-        self, provider: str, model: str | None, rate_limit: RateLimit | None, retry_after: float | None = None
+        self, quota: str, model: str | None, rate_limit: RateLimit | None, retry_after: float | None = None
     ) -> None:
         """What a backend said of its own limits, in the headers of an answer or by refusing a call.
 
-        Pass `retry_after` (seconds) only for rate limits. It never makes a limit of the settings wider.
+        `quota` and `model` are those of the demand. Pass `retry_after` (seconds) only for rate limits. It never makes a
+        limit of the settings wider.
         """
         if self._learned is not None and (rate_limit or retry_after):
-            self._learned.hear(provider, model, rate_limit, retry_after)
-            self._line.wake([_learned_key(provider, model)])
+            self._learned.hear(quota, model, rate_limit, retry_after)
+            self._line.wake([_learned_key(quota, model)])
 
     def state(self, demand: Demand | None = None) -> Sequence[LimitState]:
         """How limits stand: those that count the demand, or all under which a call was made in this process.
@@ -181,7 +182,7 @@ class Limiter:
         if first := self._line.in_the_way(self._counters(demand, entries), priority, waiter):
             return by_waiters(first, entries)
         if self._learned and (limit := self._learned.in_the_way(demand)):
-            return by_learned(limit, _learned_key(demand.provider, demand.model), self._clock())
+            return by_learned(limit, _learned_key(demand.quota, demand.model), self._clock())
         return None
 
     def _join(self, hindrance: Hindrance, demand: Demand, entries: Sequence[Entry], priority: int) -> Waiter:
@@ -198,7 +199,7 @@ class Limiter:
 
     def _counters(self, demand: Demand, entries: Sequence[Entry]) -> Sequence[str]:
         own = [entry.claim.key for entry in entries if entry.rule.rate]
-        return [*own, _learned_key(demand.provider, demand.model)] if demand.provider else own
+        return [*own, _learned_key(demand.quota, demand.model)] if demand.provider else own
 
     def _standings(self, entries: Sequence[Entry]) -> Mapping[str, Standing]:
         return self._store.known([entry.claim.key for entry in entries])
@@ -224,8 +225,8 @@ class Limiter:
             for entry in entries
         }
         for limit in self._learned.limits(demand) if self._learned else ():
-            key = f"{_learned_key(demand.provider, demand.model)}:{limit.unit}"
-            states[key] = learned_state(limit, f"provider {demand.provider}, model {demand.model}")
+            key = f"{_learned_key(demand.quota, demand.model)}:{limit.unit}"
+            states[key] = learned_state(limit, f"provider {demand.quota}, model {demand.model}")
         return states
 
 
@@ -240,5 +241,5 @@ def _longest(hindrance: Hindrance, demand: Demand, started: float, now: float, d
     return min(left, hindrance.nap)
 
 
-def _learned_key(provider: str | None, model: str | None) -> str:
-    return f"learned:{provider}:{model}"
+def _learned_key(quota: str | None, model: str | None) -> str:
+    return f"learned:{quota}:{model}"

@@ -65,6 +65,10 @@ class Reservation:
         self.rules: Sequence[Rule] = [entry.rule for entry in held.entries] if held else []
         """The rules that have counted it."""
 
+    def covers(self, demand: Demand) -> Sequence[Rule]:
+        """The rules that need not count a part of the call again: those in USD only where its price is known."""
+        return [rule for rule in self.rules if rule.unit != "usd" or demand.cost_usd is not None]
+
     async def settle(self, *, input_tokens: int | None, output_tokens: int | None, cost_usd: Decimal | None) -> None:
         """What was used takes the place of what was reserved; what is unknown (None) stays counted as reserved."""
         if held := self._take():
