@@ -11,8 +11,9 @@ import pytest
 
 from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
+from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
 from airframe.types import Usage
-from avionics.errors import CacheMissError, LLMError
+from avionics.errors import CacheMissError, LLMError, LLMTimeoutError
 from avionics.llm import LLMResponse
 from avionics.settings import Settings
 from avionics.testing import ScriptedGateway
@@ -112,3 +113,34 @@ async def test_nothing_is_kept_that_may_differ_each_time(ask: Ask) -> None:
     gateway = gateway_of(Answer(text="a"), Answer(text="b"), Answer(text="c"), all=False)
     assert [(await gateway.complete("Why?", temperature=1.0)).text for _ in range(2)] == ["a", "b"]
     assert [(await gateway.complete("Why?", temperature=0.0)).text for _ in range(2)] == ["c", "c"]
+
+
+class TestTime:
+    """The time of a call."""
+
+    @pytest.fixture(params=VIRTUAL_BACKENDS)
+    def anyio_backend(self, request: pytest.FixtureRequest) -> tuple[str, object]:
+        """Event loops on which time jumps."""
+        return virtual_backend(request.param)
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    async def test_waiting_for_another_calls_answer_counts(self, *, streamed: bool) -> None:
+        """It ends at the deadline, asks nobody, and keeps nobody from the answer."""
+        settings = Settings(llm_provider="openai", cache={"backend": "memory", "all": True, "wait": 100})
+        gateway = ScriptedGateway(settings=settings, clock=LoopClock(), openai=[Answer(text="a", delay=20)])
+
+        async def impatient() -> None:
+            asked = (
+                anext(gateway.complete_stream("Why?", timeout=5)) if streamed else gateway.complete("Why?", timeout=5)
+            )
+            with pytest.raises(LLMTimeoutError, match="no answer within 5 s"):
+                await asked
+            assert anyio.current_time() - began == pytest.approx(6)
+
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gateway.complete, "Why?")
+            await anyio.sleep(1)
+            tasks.start_soon(impatient)
+            assert (await gateway.complete("Why?", timeout=60)).text == "a"
+        assert len(gateway.asked("openai")) == 1

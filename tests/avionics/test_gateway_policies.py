@@ -12,11 +12,12 @@ import pytest
 from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
-from airframe.types import Message, Usage
+from airframe.types import InferenceRequest, Message, Usage
 from avionics.errors import AllAttemptsFailedError, LLMError, LLMTimeoutError, NoDeploymentError
-from avionics.llm import LLMResponse
+from avionics.llm import LLMGateway, LLMResponse, MockProvider
+from avionics.llm.records import CallStarted
 from avionics.settings import Settings
-from avionics.testing import ScriptedGateway
+from avionics.testing import RecordingObserver, ScriptedGateway
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +174,7 @@ class TestCooldowns:
         )
         with pytest.raises(AllAttemptsFailedError):
             await gateway.complete("Why?")
-        with pytest.raises(NoDeploymentError, match="asked again in 20.0 s") as caught:
+        with pytest.raises(NoDeploymentError, match=r"asked again in 20\.0 s") as caught:
             await gateway.complete("Why?", timeout=10)
         assert caught.value.retry_after == pytest.approx(20)
         assert (await gateway.complete("Why?", timeout=30)).text == "well"
@@ -289,3 +290,70 @@ async def test_the_cost_of_all_attempts_is_the_calls() -> None:
     costs = [attempt.cost_usd for attempt in gateway.recorder.end.attempts]
     assert None not in costs
     assert response.cost_usd == sum((cost for cost in costs if cost is not None), Decimal(0))
+
+
+class Interrupt(BaseException):
+    """What is no error, as `KeyboardInterrupt`."""
+
+
+def interrupted(_: InferenceRequest) -> Answer:
+    raise Interrupt
+
+
+@pytest.mark.parametrize("hedge", [{}, {"hedge": {"after": 2}}], ids=["alone", "hedged"])
+async def test_an_interrupt_comes_out_as_itself(ask: Ask, hedge: dict[str, Any]) -> None:
+    """Not in a group, and the call has its end."""
+    gateway = gateway_of(policy=hedge, llamaserver=[interrupted], openai=[])
+    with pytest.raises(Interrupt):
+        await ask(gateway)
+    assert gateway.recorder.end.outcome == "cancelled"
+    assert gateway.get_stats().deployments["llamaserver"].in_flight == 0
+
+
+class Interrupting(RecordingObserver):
+    """Is interrupted while it is told of a beginning."""
+
+    def call_started(self, call: CallStarted, /) -> RecordingObserver:
+        raise Interrupt
+
+
+async def test_an_interrupt_of_an_observer_leaves_no_place_taken(ask: Ask) -> None:
+    """The next call has its place."""
+    settings = Settings(llm_provider="openai", limits={"rates": [{"concurrency": 1, "max_wait": 0}]})
+    provider = MockProvider([Answer(text="a")], name="openai")
+    gateway = LLMGateway(settings, observers=[Interrupting()], providers={"openai": provider})
+    with pytest.raises(Interrupt):
+        await ask(gateway)
+    assert gateway.get_stats().deployments == {}
+    assert gateway._board.health("openai").in_flight == 0
+    with pytest.raises(Interrupt):
+        await ask(gateway)
+
+
+class TestContinuing:
+    """How far a text is continued."""
+
+    async def test_who_broke_it_off_is_not_asked_again(self) -> None:
+        """Each has one chance."""
+        broken = Failure(ErrorCategory.CONNECTION, chunks=["a "])
+        gateway = gateway_of(policy={"stream": {"continue_broken": True}}, openai=[broken], llamaserver=[broken])
+        for provider in gateway.scripted.values():
+            provider.continues_answers = True
+        with pytest.raises(LLMError) as caught:
+            async for _ in gateway.complete_stream("Why?"):
+                pass
+        assert caught.value.partial_text.startswith("a ")
+        assert reasons(gateway) == [("openai", "first", "connection"), ("llamaserver", "continuation", "connection")]
+
+    async def test_nobody_continues_when_time_is_over(self) -> None:
+        """The call fails at its deadline."""
+        gateway = gateway_of(
+            policy={"stream": {"continue_broken": True}, "total": 5},
+            openai=[Answer(chunks=["a", "b", "c"], pause=3)],
+            llamaserver=[],
+        )
+        gateway.scripted["llamaserver"].continues_answers = True
+        with pytest.raises(LLMTimeoutError):
+            async for _ in gateway.complete_stream("Why?"):
+                pass
+        assert reasons(gateway) == [("openai", "first", "timeout")]

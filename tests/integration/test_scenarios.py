@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ import pytest
 
 from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
+from airframe.testing.hostile import Connection, HostileServer, head
 from airframe.testing.mutators import cut_after
 from airframe.testing.server import FakeServer
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
-from avionics.errors import AllAttemptsFailedError, LLMError
+from airframe.types import ToolSpec
+from avionics.errors import AllAttemptsFailedError, LLMError, RateLimitExceededError
 from avionics.llm import LLMGateway, LLMResponse
 from avionics.settings import Settings
 from avionics.testing import RecordingObserver, ScriptedGateway
@@ -23,6 +26,14 @@ from avionics.testing import RecordingObserver, ScriptedGateway
 pytestmark = pytest.mark.anyio
 
 Attempts: TypeAlias = Sequence[tuple[str, str, str | None]]
+
+
+CHAT = {
+    "id": "1",
+    "object": "chat.completion",
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "A"}, "finish_reason": "stop"}],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,10 +230,7 @@ class TestOverSockets:
         with ExitStack() as stack:
             scripts = {"a": scenario.a, "b": scenario.b, "c": scenario.c}
             servers = {name: stack.enter_context(FakeServer(script)) for name, script in scripts.items()}
-            providers = {
-                name: {"kind": "openai_compatible", "base_url": server.base_url, "model": "m", "max_retries": 0}
-                for name, server in servers.items()
-            }
+            providers = {name: _provider(server) for name, server in servers.items()}
             async with LLMGateway(_settings(scenario, providers), observers=[recorder]) as gateway:
                 for _ in range(scenario.before):
                     await ask(gateway)
@@ -236,16 +244,51 @@ class TestOverSockets:
             Answer(chunks=["A", "B"], faults=cut_after(events=3)),
         )
         with FakeServer([early, late]) as first, FakeServer(["B"]) as second:
-            providers = {
-                name: {"kind": "openai_compatible", "base_url": server.base_url, "model": "m", "max_retries": 0}
-                for name, server in (("a", first), ("b", second))
-            }
+            providers = {name: _provider(server) for name, server in (("a", first), ("b", second))}
             settings = Settings(llm_provider="a", llm_fallback_providers=["b"], providers=providers)
             async with LLMGateway(settings, observers=[]) as gateway:
                 assert (await _streamed(gateway)).text == "B"
                 with pytest.raises(LLMError) as caught:
                     await _streamed(gateway)
         assert caught.value.partial_text.startswith("A")
+
+    async def test_who_cannot_call_tools_is_passed_over(self, ask: Callable[..., Any]) -> None:
+        """It is not asked at all."""
+        tools = [ToolSpec(name="look", description="", parameters={})]
+        with FakeServer([]) as first, FakeServer(["B"]) as second:
+            settings = Settings(
+                llm_provider="a",
+                llm_fallback_providers=["b"],
+                providers={"a": _provider(first, model="small"), "b": _provider(second)},
+                models={"small": {"spec": {"capabilities": {"tools": False}}}},
+            )
+            async with LLMGateway(settings, observers=[]) as gateway:
+                assert (await ask(gateway, tools=tools)).text == "B"
+
+    async def test_limits_that_a_backend_tells_send_calls_elsewhere(self, ask: Callable[..., Any]) -> None:
+        """Its last answer said that no request remains: the next call goes elsewhere, or hears of it."""
+
+        def answer(connection: Connection) -> None:
+            body = json.dumps(CHAT).encode()
+            said = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "10m"}
+            connection.send(head(content_length=len(body), headers=said) + body)
+
+        with HostileServer(answer) as first, FakeServer(["B"]) as second:
+            settings = Settings(
+                llm_provider="a",
+                llm_fallback_providers=["b"],
+                providers={"a": _provider(first), "b": _provider(second)},
+            )
+            async with LLMGateway(settings, observers=[]) as gateway:
+                assert (await _whole(gateway)).text == "A"
+                assert (await ask(gateway)).text == "B"
+                with pytest.raises(RateLimitExceededError, match="the provider's own limit"):
+                    await gateway.complete("Why?", provider="a", timeout=60)
+            assert len(first.requests) == 1
+
+
+def _provider(server: FakeServer | HostileServer, *, model: str = "m") -> dict[str, Any]:
+    return {"kind": "openai_compatible", "base_url": server.base_url, "model": model, "max_retries": 0}
 
 
 def _settings(scenario: Scenario, providers: dict[str, Any]) -> Settings:
@@ -276,12 +319,12 @@ def _check(scenario: Scenario, result: str | ErrorCategory, recorder: RecordingO
     assert result == scenario.result
 
 
-async def _whole(gateway: LLMGateway) -> LLMResponse:
-    return await gateway.complete("Why?")
+async def _whole(gateway: LLMGateway, **options: Any) -> LLMResponse:
+    return await gateway.complete("Why?", **options)
 
 
-async def _streamed(gateway: LLMGateway) -> LLMResponse:
-    async with gateway.complete_stream("Why?") as stream:
+async def _streamed(gateway: LLMGateway, **options: Any) -> LLMResponse:
+    async with gateway.complete_stream("Why?", **options) as stream:
         async for _ in stream:
             pass
         return stream.response
