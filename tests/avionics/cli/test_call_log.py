@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -151,9 +152,9 @@ class TestLogs:
     def test_tail_lists_the_last_calls(self, run: Run, calls: list[str]) -> None:
         """One line each, the newest last; of those that are asked for."""
         lines = run("logs", "tail", "-n", "2").stdout.splitlines()
-        assert [call[-12:] in line for call, line in zip(calls[2:], lines[1:], strict=True)] == [True, True]
+        assert [call[-8:] in line for call, line in zip(calls[2:], lines[1:], strict=True)] == [True, True]
         assert "[red]critic" in lines[1]
-        assert "ok (2 attempts)" in lines[1]
+        assert re.search(r" ok +2 ", lines[1])
         assert "unknown" in lines[2]
         assert len(run("logs", "tail", "--agent", "planner").stdout.splitlines()) == 3
         assert len(run("logs", "tail", "--outcome", "error").stdout.splitlines()) == 1

@@ -33,7 +33,7 @@ from avionics.settings import Settings
 __all__ = ["export_calls", "prune_calls", "show_call", "show_last_calls"]
 
 _PAUSE = 1.0  # seconds between two looks for new calls
-_ENDING = 12  # characters: the end of an id is random, its beginning is the time
+_ENDING = 8  # characters: the end of an id is random, its beginning is the time
 _LONGEST_NAME = 28
 _NO_ATTEMPTS: tuple[tuple[int, str], Iterator[LoggedAttempt]] = ((0, ""), iter(()))
 _LOOK_BACK = 500  # calls: one may be logged after another that began later
@@ -86,28 +86,39 @@ def prune_calls(settings: Settings, before: str) -> None:
         print(f"{history.prune(before_ns):,} calls from before {clock_time(before_ns)} UTC are forgotten")
 
 
+_COLUMNS = ("time (UTC)", "id ends", "agent", "model", "outcome", "attempts", "tokens", "cost", "took")
+
+
 def _lines(calls: Sequence[LoggedCall], *, header: bool) -> Table:
-    headings = ("time (UTC)", "id ends with", "agent", "provider", "model", "outcome", "tokens", "cost", "took")
-    table = _table(headings if header else [""] * len(headings), names=(2, 3, 4))
+    """A line for each call. Columns in which nothing stands are left out."""
+    rows = [_line(call) for call in calls]
+    shown = [place for place in range(len(_COLUMNS)) if (header and not rows) or any(str(row[place]) for row in rows)]
+    names = [position for position, place in enumerate(shown) if _COLUMNS[place] in {"agent", "model"}]
+    table = _table([_COLUMNS[place] if header else "" for place in shown], names=names)
     table.show_header = header
-    for call in calls:
-        table.add_row(
-            clock_time(call.started_at_ns),
-            call.id[-_ENDING:],
-            *map(_name, (call.agent, call.provider, call.model)),
-            _outcome(call),
-            _counts(call.usage, call.estimated),
-            _rounded(call.cost_usd, call.estimated, call.unpriced),
-            milliseconds(call.duration),
-        )
+    for row in rows:
+        table.add_row(*(row[place] for place in shown))
     return table
 
 
+def _line(call: LoggedCall) -> Sequence[str | Text]:
+    return (
+        clock_time(call.started_at_ns).partition("-")[2],  # without the year: these are the last calls
+        call.id[-_ENDING:],
+        _name(call.agent),
+        _name(":".join(name for name in (call.provider, call.model) if name)),
+        _outcome(call),
+        f"{call.attempts}" if call.attempts > 1 else "",
+        _counts(call.usage, call.estimated),
+        _rounded(call.cost_usd, call.estimated, call.unpriced),
+        milliseconds(call.duration),
+    )
+
+
 def _outcome(call: LoggedCall) -> Text:
-    retried = f" ({call.attempts} attempts)" if call.attempts > 1 else ""
     if call.outcome == "success":
-        return Text(f"ok{' (cached)' if call.cache == 'hit' else retried}", "green")
-    return Text(f"{call.category if call.outcome == 'error' else call.outcome}{retried}", "red")
+        return Text(f"ok{' (cached)' if call.cache == 'hit' else ''}", "green")
+    return Text(f"{call.category if call.outcome == 'error' else call.outcome}", "red")
 
 
 def _facts(call: LoggedCall) -> Table:

@@ -78,7 +78,7 @@ def _print_table(console: Console, report: UsageReport) -> None:
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column(report.by or "")
     for name in ("calls", "attempts", "failed", "tokens in", "tokens out", "cost", "estimated", "unknown"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=" " not in name)
     for group in report.groups:
         table.add_row(*_cells(group))
     table.add_section()
