@@ -42,7 +42,7 @@ class MockProvider(LLMProvider):
         config: LLMConfig | None = None,
         clock: Timer | None = None,
     ) -> None:
-        from airframe.testing import ScriptedAdapter  # for those who use it: it brings servers and cassettes along
+        from airframe.testing import ScriptedAdapter  # only where there is no backend
 
         self.script = ScriptedAdapter(
             repeat(_echo) if script is None else script, models=[ModelInfo(id=default_model or _MODEL)], clock=clock
