@@ -90,7 +90,9 @@ def _complete(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="The longest answer, in tokens.")
     ] = None,
-    agent: Annotated[str | None, typer.Option("--agent", help="For whom the call is made; goes into traces.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="For whom the call is made: whose route and parameters hold.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: text, tokens, cost, attempts and more.")
     ] = False,
