@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import metadata
+from importlib.util import find_spec
 
 import pytest
 from packaging.requirements import Requirement
@@ -26,6 +27,27 @@ HEAVY = {
     "xllamacpp",
 }
 
+NOT_ASKED_FOR = {
+    "avionics.llm.batch.call_map",
+    "avionics.llm.cache.redis_store",
+    "avionics.llm.cache.sql_store",
+    "avionics.llm.catalog.discovery",
+    "avionics.llm.chat",
+    "avionics.llm.conversation",
+    "avionics.llm.explanation",
+    "avionics.llm.limits.redis_store",
+    "avionics.llm.limits.sqlite_store",
+    "avionics.llm.middleware",
+    "avionics.llm.nodes.pool",
+}
+
+FIRST_ANSWER = """
+import asyncio
+from avionics.llm import LLMGateway
+from avionics.settings import Settings
+asyncio.run(LLMGateway(Settings(llm_provider="mock"), observers=[]).complete("Hi"))
+"""
+
 
 def test_airframe_loads_its_dependencies_and_no_more() -> None:
     """`import airframe` loads the standard library, httpx, anyio, pydantic and what these need."""
@@ -40,6 +62,26 @@ def test_avionics_loads_nothing_heavy(module: str) -> None:
     """Importing the package or the gateway loads no database, prices, telemetry SDK, server or command line."""
     brought_by_httpx = {name for name in loaded_by("import httpx") if name in HEAVY}
     assert (loaded_by(f"import {module}") & HEAVY) - brought_by_httpx == set()
+
+
+@pytest.mark.parametrize("statement", ["import avionics.llm.gateway", FIRST_ANSWER], ids=["imported", "answered"])
+def test_a_gateway_loads_what_it_was_asked_for(statement: str) -> None:
+    """Without nodes, middleware, batches, stores and the like, none of their modules is loaded."""
+    assert all(map(find_spec, NOT_ASKED_FOR)), "a name is out of date"
+    assert loaded_by(statement) & NOT_ASKED_FOR == set()
+
+
+def test_a_gateway_loads_the_provider_that_it_asks() -> None:
+    """No other provider is loaded, and no HTTP client for one that needs none."""
+    loaded = loaded_by(FIRST_ANSWER)
+    assert {name for name in loaded if name.startswith("avionics.llm.providers.")} == {"avionics.llm.providers.mock"}
+    assert "httpx" not in loaded
+
+
+def test_settings_load_no_wire_format() -> None:
+    """To read settings, the vocabulary of airframe is enough."""
+    loaded = loaded_by("from avionics.settings import Settings; Settings()")
+    assert {name for name in loaded if name.startswith(("airframe.protocols", "airframe.exchange", "httpx"))} == set()
 
 
 def loaded_by(statement: str) -> set[str]:
