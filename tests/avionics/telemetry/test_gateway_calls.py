@@ -159,6 +159,7 @@ async def test_a_cancelled_stream_ends_its_spans() -> None:
         async for _ in gateway.complete_stream("What is above?"):
             scope.cancel()
             await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()  # the event loop ends what nobody closed
     assert_left(gateway, "cancelled", "abandoned")
 
 
@@ -176,6 +177,7 @@ async def test_a_stream_that_is_dropped_ends_its_spans() -> None:
     async for _ in gateway.complete_stream("What is above?"):
         break
     gc.collect()
+    await anyio.wait_all_tasks_blocked()  # the event loop ends what nobody closed
     assert_left(gateway, "abandoned")
 
 
