@@ -35,6 +35,7 @@ __all__ = ["export_calls", "prune_calls", "show_call", "show_last_calls"]
 _PAUSE = 1.0  # seconds between two looks for new calls
 _ENDING = 8  # characters: the end of an id is random, its beginning is the time
 _LONGEST_NAME = 28
+_WIDE = 110  # columns of a terminal
 _NO_ATTEMPTS: tuple[tuple[int, str], Iterator[LoggedAttempt]] = ((0, ""), iter(()))
 _LOOK_BACK = 500  # calls: one may be logged after another that began later
 
@@ -152,8 +153,19 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
     """The attempts on the time axis of the call: thin until the first event, thick from there on."""
     call, unicode = details.call, console.encoding.startswith("utf")
     whole = (call.started_at_ns / 1e9, call.started_at_ns / 1e9 + call.duration)
-    headings = ("", "why", "deployment", "model", "", "took", "outcome", "tokens", "cost", "server")
-    table = _table(headings, names=(2, 3, 9))
+    wide = console.width >= _WIDE  # elsewhere model and server are left out; `export` has them
+    headings = (
+        "",
+        "why",
+        "deployment",
+        "",
+        "took",
+        "outcome",
+        "tokens",
+        "cost",
+        *(("model", "server") if wide else ()),
+    )
+    table = _table(headings, names=(2, 8, 9))
     for one in details.attempts:
         began = one.started_at_ns / 1e9
         bar = time_bar(began, began + one.duration, of=whole, stroke="━" if unicode else "=")
@@ -161,13 +173,12 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
             str(one.number),
             one.reason,
             _name(one.deployment or one.provider),
-            _name(one.response_model or one.model),
             Text(bar, "red" if one.category else "green"),
             milliseconds(one.duration),
             _attempt_outcome(one),
             _counts(one.usage, one.estimated),
             _rounded(one.cost_usd, one.estimated, one.unpriced),
-            _name(f"{one.server_address}:{one.server_port}"),
+            *(map(_name, (one.response_model or one.model, f"{one.server_address}:{one.server_port}")) if wide else ()),
         )
     return table
 
