@@ -80,6 +80,7 @@ class Copies:
 
     async def _carry_out(self, name: str, copy: _Copy, work: Callable[[], Awaitable[None]]) -> None:
         try:
+            await anyio.lowlevel.checkpoint()  # who called goes on first
             await work()
         finally:
             with self._lock:

@@ -75,8 +75,7 @@ class ShadowCalls:
             gate=ConcurrencyGate(routing.concurrency),
             limiter=limiter,
             demands=Demands(means.deployments, means.prices),
-            settlements=settlements,
-            nodes=means.nodes,
+            settlements=settlements,  # and without nodes: a copy that fails would count against them
         )
         planner = Planner(means.deployments, board, means.prices, clock=means.clock, nodes=means.nodes)
         dispatcher = Dispatcher(means.deployments, admission, means.logger)
