@@ -154,17 +154,8 @@ def _waterfall(console: Console, details: CallDetails) -> Table:
     call, unicode = details.call, console.encoding.startswith("utf")
     whole = (call.started_at_ns / 1e9, call.started_at_ns / 1e9 + call.duration)
     wide = console.width >= _WIDE  # elsewhere model and server are left out; `export` has them
-    headings = (
-        "",
-        "why",
-        "deployment",
-        "",
-        "took",
-        "outcome",
-        "tokens",
-        "cost",
-        *(("model", "server") if wide else ()),
-    )
+    last = ("model", "server") if wide else ()
+    headings = ("", "why", "deployment", "", "took", "outcome", "tokens", "cost", *last)
     table = _table(headings, names=(2, 8, 9))
     for one in details.attempts:
         began = one.started_at_ns / 1e9
