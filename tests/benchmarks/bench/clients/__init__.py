@@ -45,6 +45,7 @@ class ClientEntry:
 
 _AIRFRAME = "from airframe import EndpointSpec, InferenceRequest, Message, OpenAIChatAdapter"
 _GATEWAY = "from avionics.llm import LLMGateway; from avionics.settings import Settings"
+_MOCK = "LLMGateway(Settings(llm_provider='mock'), observers=[])"
 
 CLIENTS: Mapping[str, ClientEntry] = {
     "raw socket": ClientEntry("raw_socket:RawSocket", "socket", lacks=frozenset({"held", "slow"})),
@@ -54,7 +55,15 @@ CLIENTS: Mapping[str, ClientEntry] = {
     "airframe": ClientEntry("airframe_adapter:Airframe", "airframe", (_AIRFRAME, f"{_AIRFRAME}; OpenAIChatAdapter()")),
     "airframe on httpx": ClientEntry("airframe_adapter:AirframeOnHttpx", "airframe"),
     "airframe on aiohttp": ClientEntry("airframe_adapter:AirframeOnAiohttp", "airframe httpx_aiohttp"),
-    "avionics": ClientEntry("avionics_gateway:AvionicsGateway", "avionics", (_GATEWAY,)),
+    "avionics": ClientEntry(
+        "avionics_gateway:AvionicsGateway",
+        "avionics",
+        (
+            _GATEWAY,
+            f"import asyncio; {_GATEWAY}; asyncio.run({_MOCK}.complete('Hi'))",
+            f"{_GATEWAY}; LLMGateway(Settings(), observers=[])",
+        ),
+    ),
     "openai": ClientEntry("openai_sdk:OpenAISDK", "openai", ("import openai",), distribution="openai"),
     "anthropic": ClientEntry(
         "anthropic_sdk:AnthropicSDK",
