@@ -173,6 +173,21 @@ def test_copies_stand_beside_the_variants(log: Log) -> None:
     assert "Copies have answers that nobody saw: they compare in errors, time and cost." in report.remarks
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_variants_that_did_not_get_their_sessions_are_told(log: Log) -> None:
+    """5 of 50 are what a weight of 1:9 gives, and not what 1:1 does; copies have no weight."""
+    for number in range(50):
+        log.call("e/a" if number < 5 else "e/b")
+        log.call("e/shadow:b")
+    as_weighed = log.report(weights={"a": 1, "b": 9, "c": 0})
+    otherwise = log.report(weights={"a": 1, "b": 1})
+    assert [remark for remark in as_weighed.remarks if "of 50 sessions" in remark] == []
+    assert [remark[:50] for remark in otherwise.remarks if "of 50 sessions" in remark] == [
+        "a has 5 of 50 sessions, by its weight about 25: un",
+        "b has 45 of 50 sessions, by its weight about 25: u",
+    ]
+
+
 def test_one_metric_and_one_time_may_be_asked_for(log: Log, make_attempt: MakeAttempt) -> None:
     """Calls before and after do not count, nor does other feedback."""
     for moment in (10, 20, 30):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,28 +17,38 @@ import pytest
 
 from airframe.testing import Answer
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
+from airframe.types import Usage
 from avionics.llm.sync import SyncGateway
 from avionics.settings import PriceRow, Settings
 from avionics.testing import ScriptedGateway
 
 BACKENDS = ("asyncio", "trio")
-ANSWER = Answer(text="a")
+ANSWER = Answer(text="a", usage=Usage(input_tokens=1000, output_tokens=100))
 NEVER = 10.0**9
 
 
-def shadowed(copies: int = 1, *, delay: float = 0.0, clock: LoopClock | None = None, **shadow: Any) -> ScriptedGateway:
-    """A gateway whose calls are copied to openai, which is free and takes its time."""
+def shadowed(
+    copies: int = 1,
+    *,
+    delay: float = 0.0,
+    clock: LoopClock | None = None,
+    price: Decimal = Decimal(0),
+    limits: Mapping[str, object] | None = None,
+    **shadow: Any,
+) -> ScriptedGateway:
+    """A gateway whose calls are copied to openai, which takes its time. Prices are USD for a million tokens."""
     variants = [{"name": "control"}, {"name": "other", "weight": 0, "provider": "openai"}]
     settings = Settings(
         llm_provider="llamaserver",
         experiments={"e": {"variants": variants, "shadow": {"to": "other", "share": 1, "timeout": NEVER, **shadow}}},
+        limits=limits or {},
     )
     return ScriptedGateway(
         settings=settings,
         clock=clock,
-        prices=[PriceRow(provider="openai", input_per_million=Decimal(0), output_per_million=Decimal(0))],
+        prices=[PriceRow(provider="openai", input_per_million=Decimal(0), output_per_million=price)],
         llamaserver=[ANSWER] * 50,
-        openai=[Answer(text="b", delay=delay)] * copies,
+        openai=[replace(ANSWER, delay=delay)] * copies,
     )
 
 
@@ -132,6 +144,22 @@ def test_without_an_event_loop_copies_are_made_too() -> None:
         for _ in range(5):
             assert blocking.complete("Why?").text == "a"
     assert gateway.shadow_stats()["e"].answered == 5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_budget_outlives_the_process(backend: str, tmp_path: Path) -> None:
+    """It is counted where the other budgets are, apart from them: who comes later has what is left."""
+    budgets = [{"agent": "*", "usd": "0.01"}]
+    limits = {"store": f"sqlite:///{tmp_path}/limits.db", "store_timeout": 60, "budgets": budgets}
+
+    async def calls() -> int:
+        gateway = shadowed(3, price=Decimal(10), limits=limits, usd="0.0041", patience=60)
+        for _ in range(3):
+            await gateway.complete("word " * 800, max_tokens=100)
+            await gateway.aclose()
+        return gateway.shadow_stats()["e"].answered
+
+    assert [anyio.run(calls, backend=backend) for _ in range(3)] == [3, 1, 0]
 
 
 def test_threads_share_the_places() -> None:

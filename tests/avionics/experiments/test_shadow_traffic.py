@@ -34,13 +34,19 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, object]:
 
 
 def shadowed(
-    real: Sequence[Step], copied: Sequence[Step], *, middleware: Sequence[Any] = (), **shadow: Any
+    real: Sequence[Step],
+    copied: Sequence[Step],
+    *,
+    middleware: Sequence[Any] = (),
+    cache: Any = None,
+    **shadow: Any,
 ) -> ScriptedGateway:
     """A gateway whose calls all go to llamaserver, and are copied to openai."""
     variants = [{"name": "control"}, {"name": "other", "weight": 0, "provider": "openai", "temperature": 0.5}]
     settings = Settings(
         llm_provider="llamaserver",
         experiments={"e": {"variants": variants, "shadow": {"to": "other", "share": 1, **shadow}}},
+        cache=cache or {},
     )
     return ScriptedGateway(
         settings=settings, clock=LoopClock(), prices=PRICES, middleware=middleware, llamaserver=real, openai=copied
@@ -154,6 +160,21 @@ async def test_copies_keep_to_their_budget() -> None:
     assert stats.answered * COST == spent
     assert stats.answered + stats.refused + stats.crowded_out == 30
     assert gateway.get_stats().successes == 30
+
+
+async def test_what_the_response_cache_answered_is_not_copied() -> None:
+    """The same question was copied when it was first asked."""
+    gateway = shadowed([Answer(text="a")], [Answer(text="b")], cache={"backend": "memory"})
+    async with gateway:
+        for _ in range(3):
+            assert (await gateway.complete("Why?", cache="use")).text == "a"
+            await settled(gateway)
+    assert [one.variant for one in gateway.recorder.started] == [
+        "e/control",
+        "e/shadow:other",
+        "e/control",
+        "e/control",
+    ]
 
 
 async def test_a_copy_has_no_more_in_it_than_was_sent() -> None:

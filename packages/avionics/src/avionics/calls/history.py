@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -141,13 +141,14 @@ class CallHistory:
         *,
         control: str | None = None,
         metric: str | None = None,
+        weights: Mapping[str, float] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
     ) -> ExperimentReport:
         """How the variants of an experiment did, in calls of a time; see `report_of`."""
         with reading(self._engine) as connection:
             samples = variant_samples(connection, experiment, since_ns=since_ns, until_ns=until_ns)
-        return report_of(experiment, samples, control=control, metric=metric)
+        return report_of(experiment, samples, control=control, metric=metric, weights=weights)
 
     def reprice(self, figures: Iterable[Repriced]) -> int:
         """Exchange the costs of attempts; the sums of their calls follow. Returns how many were exchanged."""

@@ -33,12 +33,18 @@ def show_experiment(
 ) -> None:
     """Print the report. Raises `ConfigurationError`, also for a name that neither the settings nor the log has."""
     described = settings.experiments.get(experiment)
-    if control is None and described is not None:
-        control = described.variants[0].name
+    variants = described.variants if described else ()
+    if control is None and variants:
+        control = variants[0].name
     since_ns, until_ns = point_in_time(since, "--since"), point_in_time(until, "--until")
     with CallHistory(settings) as history:
         report = history.experiment_report(
-            experiment, control=control, metric=metric, since_ns=since_ns, until_ns=until_ns
+            experiment,
+            control=control,
+            metric=metric,
+            weights={variant.name: variant.weight for variant in variants},
+            since_ns=since_ns,
+            until_ns=until_ns,
         )
     if described is None and not report.variants:
         known = ", ".join(settings.experiments) or "none"

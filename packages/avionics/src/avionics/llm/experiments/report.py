@@ -17,6 +17,9 @@ __all__ = ["ExperimentReport", "Figure", "VariantReport", "report_of"]
 _FEW = 30
 """Sessions below which the mean of values that are no shares may be far from normal, so that its interval is rough."""
 
+_TOO_FAR = 4.0
+"""Standard deviations from the expected number of sessions; chance goes so far once in 16,000 times."""
+
 _CONTROL = "control"
 
 
@@ -72,18 +75,27 @@ class ExperimentReport:
 
 
 def report_of(
-    experiment: str, samples: Mapping[str, VariantSample], *, control: str | None = None, metric: str | None = None
+    experiment: str,
+    samples: Mapping[str, VariantSample],
+    *,
+    control: str | None = None,
+    metric: str | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> ExperimentReport:
     """The report of these samples.
 
-    `control` None is the variant of that name, or else the first by name that is no copy. Of feedback, only `metric`
-    is told where one is named.
+    Args:
+        experiment: its name.
+        samples: by variant.
+        control: None is the variant of that name, or else the first by name that is no copy.
+        metric: of feedback, only this one is told; None tells all.
+        weights: of the variants, as they are in the settings; None does not look whether sessions came by them.
     """
     control = control or _usual_control(samples)
     reference = samples.get(control) if control else None
     order = sorted(samples, key=lambda name: (name != control, _is_copy(name), name))
     variants = [_variant(samples[name], None if name == control else reference, metric) for name in order]
-    remarks = list(_remarks(variants, control if reference else None))
+    remarks = [*_remarks(variants, control if reference else None), *_imbalances(variants, weights or {})]
     return ExperimentReport(experiment=experiment, control=control, variants=variants, remarks=remarks)
 
 
@@ -158,6 +170,19 @@ def _remarks(variants: Sequence[VariantReport], control: str | None) -> Iterator
         yield "Copies have answers that nobody saw: they compare in errors, time and cost."
     if any(each.unpriced for each in variants):
         yield "The cost of some calls is not known, and is in no figure."
+
+
+def _imbalances(variants: Sequence[VariantReport], weights: Mapping[str, float]) -> Iterator[str]:
+    """Variants with far more or fewer sessions than their weight gives them: what is compared may not be comparable."""
+    counts = {each.variant: each.sessions for each in variants if each.variant in weights}
+    total, weight = sum(counts.values()), sum(weights.values())
+    for name, count in counts.items():
+        share = weights[name] / weight
+        if abs(count - total * share) > _TOO_FAR * math.sqrt(total * share * (1 - share)):
+            yield (
+                f"{name} has {count} of {total} sessions, by its weight about {total * share:.0f}: unless the weights "
+                "were changed meanwhile, something keeps sessions away, and the variants are not comparable."
+            )
 
 
 def _differences(variant: VariantReport) -> Iterator[tuple[str, Estimate]]:

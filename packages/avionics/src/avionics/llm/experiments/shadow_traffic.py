@@ -5,7 +5,8 @@ that becomes of it reaches a caller: it has health, places and a budget of its o
 alone, and its cost is nobody's. The response cache is left out. The call log has it as a call of the variant
 `experiment/shadow:NAME`; the gateway's statistics do not count it.
 
-Calls that were cancelled or left are not copied: who leaves may be about to end the event loop.
+Calls that were cancelled or left are not copied: who leaves may be about to end the event loop. Nor is what the
+response cache answered: copies are not answered by it, so each repetition of a question would be paid for.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class ShadowTraffic:
             await calls.aclose()
 
     def _over(self, experiment: str, call: Call, route: Route, outcome: Outcome) -> None:
-        if outcome in {"success", "error"}:
+        if outcome in {"success", "error"} and call.cache != "hit":
             self._faults.contained("shadow traffic", self._start, experiment, call, route)
 
     def _start(self, experiment: str, call: Call, route: Route) -> None:
