@@ -229,3 +229,25 @@ async def test_a_call_is_counted_once_also_where_its_price_is_unknown(ask: Ask) 
     assert [(await ask(gateway)).text for _ in range(2)] == ["a", "a"]
     with pytest.raises(RateLimitExceededError):
         await ask(gateway)
+
+
+async def test_a_refusal_for_one_provider_gives_back_what_was_held_for_the_call(ask: Ask) -> None:
+    """The next one is asked with it, and afterwards nothing is held."""
+    budgets = [{"tokens": 5000, "per": "total"}, {"provider": "openai", "usd": "0.001", "per": "total"}]
+    gateway = gateway_of({"budgets": budgets}, openai=[], llamaserver=[Answer(text="local", usage=USAGE)])
+    assert (await ask(gateway)).text == "local"
+    (state,) = [each for each in gateway.limits() if each.limit == 5000]
+    assert (state.reserved, state.left) == (0, 5000 - 110)
+
+
+async def test_a_refusal_gives_the_place_back(ask: Ask) -> None:
+    """The next call is refused for the same reason, not for want of a place."""
+    settings = Settings(
+        llm_provider="openai",
+        routing={"concurrency": {"adaptive": True, "start": 1, "most": 1}},
+        limits={"budgets": [{"provider": "openai", "usd": "0.001", "per": "total"}]},
+    )
+    gateway = ScriptedGateway(settings=settings, clock=LoopClock(), prices=[PRICE], openai=[])
+    for _ in range(2):
+        with pytest.raises(BudgetExceededError):
+            await ask(gateway)

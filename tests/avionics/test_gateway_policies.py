@@ -13,7 +13,7 @@ from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
 from airframe.types import InferenceRequest, Message, Usage
-from avionics.errors import AllAttemptsFailedError, LLMError, LLMTimeoutError, NoDeploymentError
+from avionics.errors import AllAttemptsFailedError, LLMError, LLMServerError, LLMTimeoutError, NoDeploymentError
 from avionics.llm import LLMGateway, LLMResponse, MockProvider
 from avionics.llm.records import CallStarted
 from avionics.settings import Settings
@@ -110,6 +110,18 @@ class TestHedging:
         assert gateway.recorder.end.provider == "openai"
         assert gateway.scripted["llamaserver"].script.open_streams == 0
 
+    async def test_of_two_answers_at_the_same_moment_one_wins(self, ask: Ask) -> None:
+        """The other is left: on record as cancelled, and with no stream open."""
+        gateway = gateway_of(
+            policy={"hedge": {"after": 1}},
+            llamaserver=[Answer(text="a", delay=2)],
+            openai=[Answer(text="a", delay=1)],
+        )
+        assert (await ask(gateway)).text == "a"
+        assert sorted(str(category) for _, _, category in reasons(gateway)) == ["None", "cancelled"]
+        assert all(each.in_flight == 0 for each in gateway.get_stats().deployments.values())
+        assert all(provider.script.open_streams == 0 for provider in gateway.scripted.values())
+
     async def test_a_fast_answer_is_not_hedged(self, ask: Ask) -> None:
         """Nobody else is asked."""
         gateway = gateway_of(policy={"hedge": {"after": 2}}, llamaserver=[Answer(text="a", delay=1)], openai=[])
@@ -147,6 +159,45 @@ class TestHedging:
         assert gateway.recorder.end.outcome == "cancelled"
         assert [category for _, _, category in reasons(gateway)] == ["cancelled", "cancelled"]
 
+    async def test_when_all_fail_the_call_ends(self, ask: Ask) -> None:
+        """At once, with every cause."""
+        gateway = gateway_of(
+            policy={"hedge": {"after": 2}},
+            llamaserver=[Failure(ErrorCategory.SERVER, delay=3)],
+            openai=[Failure(ErrorCategory.SERVER, delay=3)],
+        )
+        with pytest.raises(AllAttemptsFailedError) as caught:
+            await ask(gateway)
+        assert len(caught.value.causes) == 2
+
+    async def test_no_more_are_asked_at_once_than_may_be(self, ask: Ask) -> None:
+        """One besides the first, unless the route says more."""
+        gateway = gateway_of(
+            policy={"hedge": {"after": 2}},
+            llamaserver=[Answer(text="a", delay=10)],
+            openai=[Answer(text="late", delay=60)],
+            anthropic=[],
+        )
+        assert (await ask(gateway)).text == "a"
+
+    async def test_an_empty_answer_does_not_win(self, ask: Ask) -> None:
+        """As long as another one may still say something."""
+        gateway = gateway_of(
+            policy={"hedge": {"after": 1}}, llamaserver=[Answer(text="a", delay=3)], openai=[Answer(delay=1)]
+        )
+        assert (await ask(gateway)).text == "a"
+
+    async def test_when_time_is_over_nobody_else_is_asked(self, ask: Ask) -> None:
+        """Both have had all of it."""
+        slow = Answer(text="late", delay=3600)
+        gateway = gateway_of(
+            policy={"hedge": {"after": 2}, "total": 60}, llamaserver=[slow], openai=[slow], anthropic=[]
+        )
+        with pytest.raises(AllAttemptsFailedError) as caught:
+            await ask(gateway)
+        assert caught.value.category == ErrorCategory.TIMEOUT
+        assert len(caught.value.causes) == 2
+
 
 class TestCooldowns:
     """A deployment that fails is left alone."""
@@ -178,6 +229,31 @@ class TestCooldowns:
             await gateway.complete("Why?", timeout=10)
         assert caught.value.retry_after == pytest.approx(20)
         assert (await gateway.complete("Why?", timeout=30)).text == "well"
+
+    async def test_the_error_says_when_the_first_of_them_is_asked_again(self, ask: Ask) -> None:
+        """Whoever comes first in the route."""
+        gateway = gateway_of(
+            policy={"total": 10},
+            llamaserver=[Failure(ErrorCategory.RATE_LIMIT, retry_after=100)],
+            openai=[Failure(ErrorCategory.RATE_LIMIT, retry_after=30)],
+        )
+        with pytest.raises(AllAttemptsFailedError):
+            await ask(gateway)
+        with pytest.raises(NoDeploymentError, match="openai") as caught:
+            await ask(gateway)
+        assert caught.value.retry_after == pytest.approx(30)
+
+    async def test_who_is_left_alone_is_among_the_causes_when_the_others_failed(self, ask: Ask) -> None:
+        """It is not the only reason."""
+        gateway = gateway_of(
+            policy={"total": 10},
+            llamaserver=[Failure(ErrorCategory.RATE_LIMIT, retry_after=100)],
+            openai=[Answer(text="a"), Failure(ErrorCategory.SERVER)],
+        )
+        assert (await ask(gateway)).text == "a"
+        with pytest.raises(AllAttemptsFailedError) as caught:
+            await ask(gateway)
+        assert [type(cause) for cause in caught.value.causes] == [LLMServerError, NoDeploymentError]
 
     async def test_who_is_left_alone_is_waited_for_when_all_others_failed(self, ask: Ask) -> None:
         """As long as the deadline allows: no call fails that could have been answered."""

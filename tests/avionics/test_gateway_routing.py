@@ -207,6 +207,26 @@ class TestTrials:
         assert sorted(await together(gateway, 2)) == ["a", "a"]
         assert gateway.get_stats().deployments["a"].breaker == "closed"
 
+    async def test_of_those_who_wait_for_its_time_one_tries_it(self) -> None:
+        """The others wait for what that one finds, and leave no place taken meanwhile."""
+        gateway = gateway_of(
+            [{"provider": "a"}, {"provider": "b"}],
+            routing={
+                "health": {"failures": 1, "cooldown": 5},
+                "concurrency": {"adaptive": True, "start": 2, "most": 2},
+            },
+            a=[Failure(ErrorCategory.SERVER), *[Answer(text="a", delay=3)] * 4],
+            b=[Failure(ErrorCategory.AUTH)],
+        )
+        with pytest.raises(AllAttemptsFailedError):
+            await gateway.complete("Why?")
+        began = anyio.current_time()
+        assert await together(gateway, 2) == ["a", "a"]
+        assert anyio.current_time() - began == pytest.approx(11, abs=0.3)
+        began = anyio.current_time()
+        assert await together(gateway, 2) == ["a", "a"]
+        assert anyio.current_time() - began == pytest.approx(3, abs=0.1)
+
     async def test_a_trial_that_is_cancelled_is_left_to_the_next_call(self) -> None:
         """It has found out nothing."""
         gateway = gateway_of(
@@ -266,6 +286,23 @@ class TestPlaces:
             await anyio.sleep(0.5)
             assert (await ask(gateway)).text == "b"
             assert anyio.current_time() - began < 1
+
+    @pytest.mark.parametrize("busy", [["a"], ["a", "b"]])
+    async def test_when_all_others_failed_or_are_busy_too_a_place_is_waited_for(self, busy: list[str]) -> None:
+        """No call fails that could have been answered a little later."""
+        gateway = gateway_of(
+            [{"provider": "a"}, {"provider": "b"}],
+            routing={"concurrency": {"adaptive": True, "start": 1, "most": 1, "queue_timeout": 60}},
+            a=says("a", delay=5),
+            b=[*([Answer(text="b", delay=8)] if "b" in busy else []), Failure(ErrorCategory.SERVER)],
+        )
+        async with anyio.create_task_group() as tasks:
+            for name in busy:
+                tasks.start_soon(partial(gateway.complete, "Why?", provider=name))
+            await anyio.sleep(0.5)
+            began = anyio.current_time()
+            assert (await gateway.complete("Why?")).text == "a"
+            assert anyio.current_time() - began == pytest.approx(9.5)
 
     async def test_a_higher_priority_is_let_in_first(self) -> None:
         """Whoever came first."""
