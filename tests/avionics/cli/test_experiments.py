@@ -16,6 +16,7 @@ from airframe.types import Usage
 from avionics.calls import CallLog
 from avionics.cli.app import app
 from avionics.llm import LLMGateway
+from avionics.llm.experiments.assignment import choose
 from avionics.llm.providers import MockProvider
 from avionics.settings import Settings, reset_settings
 
@@ -117,3 +118,13 @@ def test_a_wrong_name_is_a_mistake(run: Run) -> None:
     result = run("experiments", "report", "tune")
     assert result.exit_code == 2
     assert "'tune' is no experiment of the settings (known: tone) nor of the log" in result.output
+
+
+@pytest.mark.parametrize("session", ["anna", "bert", "carl", "dora"])
+def test_what_becomes_of_a_session_can_be_asked(run: Run, session: str) -> None:
+    """`avionics route explain --session` tells the variant, and whom that asks."""
+    explained = as_json(run("route", "explain", "--session", session, "--json"))
+    variant = choose("tone", {"plain": 1, "2nd": 1}, session)
+    assert explained["variant"] == f"tone/{variant}"
+    assert explained["targets"][0]["provider"] == {"plain": "llamaserver", "2nd": "ollama"}[variant]
+    assert f"as tone/{variant}" in run("route", "explain", "--session", session).stdout

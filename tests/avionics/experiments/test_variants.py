@@ -127,7 +127,7 @@ async def test_explain_tells_the_variants_plan() -> None:
     gateway = gateway_of(e=forced(route="other"))
     plan = gateway.explain("Why?", session_id="s")
     (target,) = plan.targets
-    assert (plan.route, target.deployment) == ("other", "openai")
+    assert (plan.route, plan.variant, target.deployment) == ("other", "e/v", "openai")
     assert gateway.recorder.started == []
 
 

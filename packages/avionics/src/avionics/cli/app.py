@@ -409,6 +409,9 @@ def _route_explain(
     model: Annotated[str | None, typer.Option("-m", "--model", help="The model, or the route, to ask for.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag of the call; may be given again.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="On whose behalf the call would be made.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Of which session it would be: which variant of an experiment.")
+    ] = None,
     provider: Provider = None,
     body: Annotated[bool, typer.Option("--body", help="Show what would be sent, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with what would be sent.")] = False,
@@ -429,6 +432,7 @@ def _route_explain(
             agent_name=agent,
             model=model,
             tenant=tenant,
+            session_id=session,
             tags=tag or (),
         )
         if not anyio.run(partial(explain_route, call, chosen_settings(provider), body=body, as_json=as_json)):

@@ -1,6 +1,6 @@
 """An explanation as one JSON object, which scripts may rely on.
 
-    {"route", "timeout", "opens_in", "cache",
+    {"route", "variant", "timeout", "opens_in", "cache",
      "targets": [{"deployment", "provider", "model", "breaker", "problem", "cost_low_usd", "cost_high_usd",
                   "changes": [{"subject", "message"}], "limits": [...],
                   "request": null or {"method", "url", "body", "timeouts", "max_retries"}}],
@@ -28,6 +28,7 @@ def explanation_as_json(told: Explanation) -> JSONObject:
     """The object."""
     return {
         "route": told.route,
+        "variant": told.variant,
         "timeout": told.timeout,
         "opens_in": told.opens_in,
         "cache": told.cache,

@@ -32,6 +32,7 @@ class Hypothesis:
     agent_name: str | None = None
     model: str | None = None
     tenant: str | None = None
+    session_id: str | None = None
     tags: Sequence[str] = ()
 
 
@@ -39,7 +40,12 @@ async def explain_route(call: Hypothesis, settings: Settings, *, body: bool, as_
     """Print what would become of the call. False when nobody could be asked. Raises `AvionicsError`."""
     async with LLMGateway(settings, observers=[]) as gateway:
         told = gateway.explain(
-            call.prompt, agent_name=call.agent_name, model=call.model, tenant=call.tenant, tags=call.tags
+            call.prompt,
+            agent_name=call.agent_name,
+            model=call.model,
+            tenant=call.tenant,
+            session_id=call.session_id,
+            tags=call.tags,
         )
     if as_json:
         print(json.dumps(explanation_as_json(told)))
@@ -76,6 +82,8 @@ def _policy(told: Explanation) -> Iterator[str]:
         yield f", within {told.timeout:g} s"
     if policy.hedge_after is not None:
         yield f"; another one beside it after {policy.hedge_after:g} s of silence"
+    if told.variant is not None:
+        yield f"; as {told.variant}"
 
 
 def _facts_of(target: Target, said_once: Collection[str], *, body: bool) -> Iterator[tuple[str, RenderableType]]:

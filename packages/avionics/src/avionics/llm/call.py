@@ -64,6 +64,8 @@ class Call:
         self.id = id or new_call_id()
         self.request = request
         self.caller = caller
+        self.variant = variant
+        """As `experiment/variant`; None outside of experiments."""
         self.cache: CacheUse | None = None
         """What the response cache had to say, if it was asked."""
         self.ledger = Ledger(prices, faults)
@@ -71,7 +73,6 @@ class Call:
         """Told once, when a call that began is over, after its observers."""
         self._route = route
         self._config_hash = config_hash
-        self._variant = variant
         self._streamed = streamed
         self._observer = observer
         self._prices = prices
@@ -153,7 +154,7 @@ class Call:
             caller=self.caller,
             route=self._route,
             config_hash=self._config_hash,
-            variant=self._variant,
+            variant=self.variant,
             streamed=self._streamed,
             observer=self._observer,
             prices=self._prices,
@@ -203,7 +204,7 @@ class Call:
                 kind=provider.kind,
                 route=self._route,
                 config_hash=self._config_hash,
-                variant=self._variant,
+                variant=self.variant,
             )
         )
 

@@ -59,6 +59,8 @@ class Explanation:
 
     Attributes:
         route: its name.
+        variant: of which variant of an experiment it would be, as `experiment/variant`; None is none. Of a call without
+            session and conversation this is a matter of chance.
         policy: how a call on it is made.
         timeout: seconds for the whole call; None is no limit.
         targets: who would be asked, in order, until one answers.
@@ -76,6 +78,7 @@ class Explanation:
     opens_in: float | None = None
     cache: str | None = None
     limits: tuple[LimitState, ...] = ()
+    variant: str | None = None
 
 
 class Explainer:
@@ -111,6 +114,7 @@ class Explainer:
             opens_in=None if plan.opens_at is None else max(plan.opens_at - self._board.clock(), 0.0),
             cache=self._cached.plan(order, plan.targets).reason,
             limits=self._limits_of_call(call, plan.targets),
+            variant=call.variant,
         )
 
     def _target(self, call: Call, deployment: Deployment, *, stream: bool) -> Target:
