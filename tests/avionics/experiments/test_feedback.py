@@ -9,10 +9,9 @@ import pytest
 from airframe.testing import Answer
 from avionics.llm import LLMGateway
 from avionics.llm.providers import MockProvider
+from avionics.llm.sync import SyncGateway
 from avionics.settings import Settings
 from avionics.testing import RecordingObserver
-
-pytestmark = pytest.mark.anyio
 
 
 class Listener(RecordingObserver):
@@ -36,6 +35,7 @@ def gateway_of(*observers: RecordingObserver) -> LLMGateway:
     return LLMGateway(Settings(), observers=observers, providers={"llamaserver": provider})
 
 
+@pytest.mark.anyio
 async def test_who_wants_to_know_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """One that fails is reported once and keeps nobody from hearing; one that does not want to know is left alone."""
     listener = Listener()
@@ -48,6 +48,14 @@ async def test_who_wants_to_know_is_told(caplog: pytest.LogCaptureFixture) -> No
     assert len([record for record in caplog.records if "Listener failed" in record.message]) == 1
 
 
+def test_without_an_event_loop_it_is_the_same() -> None:
+    """The synchronous facade has it too."""
+    listener = Listener()
+    with SyncGateway(gateway_of(listener)) as gateway:
+        gateway.record_feedback(gateway.complete("Why?").call_id, "helpful", 0)
+    assert [metric for _, metric, _, _ in listener.heard] == ["helpful"]
+
+
 @pytest.mark.parametrize(
     ("call_id", "metric", "value", "words"),
     [
@@ -58,7 +66,7 @@ async def test_who_wants_to_know_is_told(caplog: pytest.LogCaptureFixture) -> No
         ("", "helpful", 1.0, "call_id: must not be empty"),
     ],
 )
-async def test_what_nobody_could_sum_up_is_refused(call_id: str, metric: str, value: float | None, words: str) -> None:
+def test_what_nobody_could_sum_up_is_refused(call_id: str, metric: str, value: float | None, words: str) -> None:
     """In words that name it, though nobody listens who would mind."""
     with pytest.raises(ValueError, match=words):
         gateway_of().record_feedback(call_id, metric, value)

@@ -199,6 +199,7 @@ class SyncGateway:
         self.complete_stream = blocking_stream(gateway.complete_stream)
         self.map = blocking_stream(gateway.map)
         self.get_stats = gateway.get_stats
+        self.record_feedback = gateway.record_feedback
         self.close = blocking(gateway.aclose)
 
     def __enter__(self) -> Self:
