@@ -17,6 +17,9 @@ __all__ = ["DeploymentStats", "DeploymentTally", "Spread"]
 _KEPT = 1000
 """Times of so many last exchanges are kept: enough for a 95th percentile, little enough to sort at once."""
 
+_SHORTEST = 0.05
+"""Seconds. An answer that took less came in one read: its speed would be that of the network."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -103,7 +106,7 @@ class DeploymentTally:
     def _count_speed(self, attempt: AttemptFinished) -> None:
         tokens = attempt.usage.output_tokens if attempt.usage else None
         seconds = attempt.duration - (attempt.time_to_first_event or 0.0)
-        if tokens and seconds > 0:
+        if tokens and seconds >= _SHORTEST:
             self._tokens += tokens
             self._seconds += seconds
 
