@@ -323,9 +323,12 @@ class TestBrokenAnswers:
         )
         gateway.scripted["llamaserver"].continues_answers = True
         stream = gateway.complete_stream("Why?")
-        assert [chunk.text async for chunk in stream] == ["The ", "sky ", "is ", "blue.", ""]
+        chunks = [chunk async for chunk in stream]
+        assert [chunk.text for chunk in chunks] == ["The ", "sky ", "is ", "blue.", ""]
+        assert [chunk.cumulative_tokens for chunk in chunks] == [1, 2, 3, 4, 4]
         assert stream.response.text == "The sky is blue."
         assert stream.response.metadata["continued"] == 1
+        assert "continued by llamaserver" in str(stream.response.metadata["warnings"])
         assert reasons(gateway) == [("openai", "first", "connection"), ("llamaserver", "continuation", None)]
         assert gateway.asked("llamaserver")[0].messages == [Message("user", "Why?"), Message("assistant", "The sky ")]
 
@@ -408,6 +411,29 @@ async def test_an_interrupt_of_an_observer_leaves_no_place_taken(ask: Ask) -> No
 
 class TestContinuing:
     """How far a text is continued."""
+
+    async def test_what_is_repeated_is_left_out(self) -> None:
+        """Some backends say the beginning again."""
+        gateway = gateway_of(
+            policy={"stream": {"continue_broken": True}},
+            openai=[Failure(ErrorCategory.CONNECTION, chunks=["The ", "sky "])],
+            llamaserver=[Answer(chunks=["The sky ", "is ", "blue."])],
+        )
+        gateway.scripted["llamaserver"].continues_answers = True
+        assert "".join([chunk.text async for chunk in gateway.complete_stream("Why?")]) == "The sky is blue."
+
+    async def test_when_nobody_can_go_on_the_error_has_what_was_said(self) -> None:
+        """It is not lost because another one failed as well."""
+        gateway = gateway_of(
+            policy={"stream": {"continue_broken": True}},
+            openai=[Failure(ErrorCategory.CONNECTION, chunks=["The ", "sky "])],
+            llamaserver=[Failure(ErrorCategory.SERVER)],
+        )
+        gateway.scripted["llamaserver"].continues_answers = True
+        with pytest.raises(LLMError) as caught:
+            async for _ in gateway.complete_stream("Why?"):
+                pass
+        assert caught.value.partial_text == "The sky "
 
     async def test_who_broke_it_off_is_not_asked_again(self) -> None:
         """Each has one chance."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from airframe.endpoints import BackendKind, EndpointSpec
 from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
+from airframe.testing.virtual_time import LoopClock
 from avionics.errors import LLMError
 from avionics.llm import LLMGateway
 from avionics.llm.nodes import NodePool, NodeProfile, StaticNodes
@@ -31,8 +34,10 @@ def node(name: str, *, agents: Sequence[str] = ()) -> NodeProfile:
 class Nodes:
     """A gateway over nodes, whose servers answer one script together, and the cloud behind them."""
 
-    def __init__(self, *nodes: NodeProfile, script: Sequence[Step], cloud: Sequence[Step] = ()) -> None:
-        self.own = MockProvider(script, name="own")
+    def __init__(
+        self, *nodes: NodeProfile, script: Sequence[Step], cloud: Sequence[Step] = (), clock: LoopClock | None = None
+    ) -> None:
+        self.own = MockProvider(script, name="own", clock=clock)
         self.cloud = MockProvider(cloud, name="cloud")
         self.recorder = RecordingObserver()
         self.members = StaticNodes(nodes)
@@ -95,3 +100,14 @@ async def test_when_nobody_is_left_every_cause_is_told() -> None:
     with pytest.raises(LLMError) as caught:
         await nodes.gateway.complete("Why?")
     assert len(getattr(caught.value, "causes", ())) == 3
+
+
+async def test_calls_at_once_are_spread() -> None:
+    """Who has one under way comes after who has none."""
+    nodes = Nodes(node("left"), node("right"), script=[Answer(text="a", delay=0.05)] * 2, clock=LoopClock())
+    async with anyio.create_task_group() as tasks:
+        for number in (1, 2):
+            tasks.start_soon(nodes.gateway.complete, f"{number}?")
+            while len(nodes.asked) < number:
+                await checkpoint()
+    assert sorted(nodes.asked) == ["left", "right"]
