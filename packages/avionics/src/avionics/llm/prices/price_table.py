@@ -17,7 +17,6 @@ from avionics.errors import ConfigurationError
 from avionics.llm.catalog.model_id import PROVIDERS, parse_model_id
 from avionics.llm.prices.terms import Terms
 from avionics.settings import PriceRow, PriceSettings, Settings
-from avionics.settings.explanation import explained
 from avionics.settings.layers import Layer
 from avionics.settings.section import Section
 
@@ -74,6 +73,8 @@ class PriceTable:
         try:
             return cls(_PriceFile.model_validate({"prices": file.values["prices"]}).prices)
         except ValidationError as error:
+            from avionics.settings.explanation import explained  # only for mistakes
+
             raise ConfigurationError(explained(error, _PriceFile, (layer,))) from None
 
     @cached_property
