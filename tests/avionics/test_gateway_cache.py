@@ -115,6 +115,20 @@ async def test_nothing_is_kept_that_may_differ_each_time(ask: Ask) -> None:
     assert [(await gateway.complete("Why?", temperature=0.0)).text for _ in range(2)] == ["c", "c"]
 
 
+async def test_what_another_model_of_the_provider_answers_is_not_kept(ask: Ask) -> None:
+    """The next call shall have the answer of the first one again."""
+    deployments = [{"provider": "openai", "model": model} for model in ("gpt-4.1", "gpt-4o")]
+    settings = Settings(
+        agents={"default": {"route": "r"}},
+        routing={"routes": {"r": {"deployments": deployments}}},
+        cache={"backend": "memory", "all": True},
+    )
+    gateway = ScriptedGateway(
+        settings=settings, openai=[Failure(ErrorCategory.SERVER), Answer(text="other"), Answer(text="own")]
+    )
+    assert [(await ask(gateway)).text for _ in range(3)] == ["other", "own", "own"]
+
+
 class TestTime:
     """The time of a call."""
 
