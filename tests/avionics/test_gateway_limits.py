@@ -140,6 +140,20 @@ async def test_a_fallback_without_a_known_price_is_not_asked_on_a_budget(ask: As
     assert isinstance(caught.value.causes[1], BudgetExceededError)
 
 
+async def test_a_budget_that_is_spent_leaves_what_costs_nothing(ask: Ask) -> None:
+    """Of whomever it is: the dear one is passed over, and one's own hardware answers."""
+    budget = {"usd": "0.001", "per": "total"}
+    gateway = gateway_of({"budgets": [budget]}, openai=[], llamaserver=[Answer(text="local", usage=USAGE)])
+    assert (await ask(gateway)).text == "local"
+
+
+async def test_where_all_are_too_dear_the_error_names_the_budget(ask: Ask) -> None:
+    """One error, and nothing is sent."""
+    gateway = gateway_of({"budgets": [{"usd": "0.001", "per": "total"}]}, openai=[], azure=[])
+    with pytest.raises(BudgetExceededError, match=r"limits\.budgets"):
+        await ask(gateway)
+
+
 async def test_a_rate_lets_calls_wait() -> None:
     """Sixty a minute with a burst of one: the third call ends two seconds after the first."""
     rate = {"agent": "*", "requests_per_minute": 60, "burst": 1 / 60}

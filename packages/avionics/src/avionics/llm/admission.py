@@ -10,7 +10,7 @@ import anyio
 
 from airframe.errors import ErrorCategory
 from airframe.types import InferenceRequest
-from avionics.errors import NoDeploymentError
+from avionics.errors import BudgetExceededError, NoDeploymentError
 from avionics.llm.call import Call
 from avionics.llm.demands import Demands
 from avionics.llm.limits import Demand, Limiter, Reservation
@@ -72,7 +72,12 @@ class Admission:
         """Wait until the limits that count calls have room for one. Raises `LLMError`."""
         await self.settlements.carry_out()
         demand = self.demands.of_call(call, plan.targets)
-        return Allowance(await self.limiter.reserve(demand, deadline=deadline, priority=priority))
+        try:
+            return Allowance(await self.limiter.reserve(demand, deadline=deadline, priority=priority))
+        except BudgetExceededError:
+            if len(plan.targets) == 1:
+                raise
+            return Allowance()  # enough for the dearest is not left; the limits are asked for each one by itself
 
     async def leave(self, allowance: Allowance) -> None:
         """The call is over, or nobody was asked."""

@@ -18,7 +18,13 @@ import anyio
 
 from airframe.errors import AirframeError, ErrorCategory
 from airframe.types import InferenceResult
-from avionics.errors import AvionicsError, ConfigurationError, NoDeploymentError, RateLimitExceededError
+from avionics.errors import (
+    AvionicsError,
+    BudgetExceededError,
+    ConfigurationError,
+    NoDeploymentError,
+    RateLimitExceededError,
+)
 from avionics.llm.admission import Admission, Allowance
 from avionics.llm.call import Call
 from avionics.llm.continuation import can_continue
@@ -259,7 +265,11 @@ class _Race(Generic[AnswerT]):
 
 
 def _told(failures: Sequence[AvionicsError]) -> Sequence[AvionicsError]:
-    """What the caller hears of. Where everybody is left alone, that is when the first of them is asked again."""
+    """What the caller hears of. Where everybody is left alone, that is when the first of them is asked again; where all
+    are too dear, that the budget is spent.
+    """
+    if all(isinstance(each, BudgetExceededError) for each in failures):
+        return failures[:1]
     resting = [each for each in failures if isinstance(each, NoDeploymentError)]
     if not resting or len(resting) < len(failures):
         return failures
