@@ -115,6 +115,13 @@ def test_a_capability_that_is_missing_excludes() -> None:
     assert "cannot call tools" in told.exclusions[0].reason
 
 
+def test_ones_own_server_costs_nothing_under_whatever_name() -> None:
+    """What kind of backend it is tells, not what the settings call it."""
+    settings = Settings(llm_provider="mine", providers={"mine": {"kind": "llama_server", "model": "small"}})
+    (target,) = LLMGateway(settings, observers=[]).explain("Why?").targets
+    assert (target.cost_low_usd, target.cost_high_usd) == (Decimal(0), Decimal(0))
+
+
 def test_bad_input_is_refused_as_in_a_call() -> None:
     """The error names the field."""
     with pytest.raises(LLMInvalidRequestError, match="timeout"):

@@ -9,8 +9,6 @@ from avionics.llm.call import Call
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
 from avionics.llm.limits import Demand
-from avionics.llm.open_attempt import server_of
-from avionics.llm.prices.terms import Terms
 from avionics.llm.provider import LLMProvider
 from avionics.llm.requests import estimate_prompt_tokens
 from avionics.llm.routing import Deployment
@@ -40,7 +38,6 @@ class Demands:
         longest = request.max_tokens or min(_LONG_ANSWER, (spec.max_output if spec else None) or _LONG_ANSWER)
         _, most = prompt_bounds(request)
         tokens = estimate_prompt_tokens(request) if most is None else most
-        terms = Terms(kind=provider.kind, server_address=server_of(provider)[0])  # by which one's own hardware is known
         return Demand(
             provider=provider.name,
             model=model,
@@ -49,7 +46,7 @@ class Demands:
             own_quota=deployment.name if deployment.own_quota or deployment.node else None,
             input_tokens=tokens,
             output_tokens=longest,
-            cost_usd=self._prices.calculate_cost(provider.name, model, tokens, longest, terms=terms).cost_usd,
+            cost_usd=self._prices.calculate_cost(provider.name, model, tokens, longest, terms=provider.terms).cost_usd,
         )
 
     def of_call(self, call: Call, candidates: Iterable[Deployment]) -> Demand:

@@ -141,7 +141,9 @@ class Explainer:
             breaker=breaker,
             preview=preview,
             changes=(*prepared.warnings, *(preview.warnings if preview else ())),
-            cost_low_usd=self._prices.calculate_cost(provider.name, demand.model, fewest, 0).cost_usd,
+            cost_low_usd=self._prices.calculate_cost(
+                provider.name, demand.model, fewest, 0, terms=provider.terms
+            ).cost_usd,
             cost_high_usd=demand.cost_usd,
             limits=tuple(self._limiter.state(demand)) if self._limiter else (),
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airframe.errors import ErrorCategory
 from airframe.types import InferenceRequest
-from avionics.errors import NoDeploymentError
+from avionics.errors import ConfigurationError, NoDeploymentError
 from avionics.llm.call import Caller
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
@@ -108,7 +108,11 @@ class Planner:
         spec = self._deployments.spec(deployment)
         model = spec.name if spec else deployment.model
         tokens_in, tokens_out = needs.input_tokens or _TYPICAL_INPUT, needs.output_tokens or _TYPICAL_OUTPUT
-        return self._prices.calculate_cost(deployment.provider, model, tokens_in, tokens_out).cost_usd
+        try:
+            terms = self._deployments.open(deployment).terms
+        except ConfigurationError:
+            return None  # who asks for it is told
+        return self._prices.calculate_cost(deployment.provider, model, tokens_in, tokens_out, terms=terms).cost_usd
 
 
 def _circumstances(route: Route, request: InferenceRequest, caller: Caller) -> Circumstances:

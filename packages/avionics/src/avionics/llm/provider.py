@@ -190,6 +190,11 @@ class LLMProvider(ABC):
         other.default_model = endpoint.model or self.default_model
         return other
 
+    @property
+    def terms(self) -> Terms:
+        """What is known beforehand of the terms of its prices. They tell one's own hardware from what is billed."""
+        return Terms(kind=self.kind, server_address=urlsplit(self.endpoint.base_url).hostname)
+
     def prepare(self, request: InferenceRequest) -> PreparedRequest:
         """What is asked in the end: the model by its own name, what the settings say where the caller said nothing, and
         all of it as the model takes it.
@@ -427,9 +432,8 @@ class LLMProvider(ABC):
             raise
 
     def _cost(self, model: str | None, result: InferenceResult) -> Decimal | None:
-        terms = Terms(
-            kind=self.kind,
-            server_address=urlsplit(self.endpoint.base_url).hostname,
+        terms = replace(
+            self.terms,
             service_tier=result.service_tier,
             seconds=sum(attempt.duration for attempt in result.attempts) or None,
         )

@@ -15,7 +15,6 @@ class Section(BaseModel, frozen=True):
     """A part of the settings. Immutable; a key that it does not know is an error; its texts are those of its fields."""
 
     model_config = ConfigDict(
-        defer_build=True,  # most sections are only a part of `Settings`, which builds them itself
         extra="forbid",
         hide_input_in_errors=True,
         str_strip_whitespace=True,
