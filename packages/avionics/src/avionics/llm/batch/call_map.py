@@ -8,7 +8,7 @@ from typing import Self
 
 import anyio.lowlevel
 
-from avionics.llm.batch.background_task import BackgroundTask
+from avionics.llm.background_task import BackgroundTask
 from avionics.llm.batch.crew import Ask, Crew, Requests
 from avionics.llm.batch.results import BatchProgress, BatchResult, ProgressCallback, ProgressTally
 

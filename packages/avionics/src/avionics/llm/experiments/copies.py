@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from avionics.llm.batch.background_task import BackgroundTask
+from avionics.llm.background_task import BackgroundTask
 
 __all__ = ["Copies"]
 
