@@ -197,7 +197,8 @@ class TestOutcome:
         """Exit code 0, nothing on standard output, one line on standard error."""
         result = run(airframe_server(repeat(echo), dialect="llama_server").base_url)
         assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr == f"avionics: {LINES} requests: {LINES} answered, 0 failed; {LINES} asked now for $0\n"
+        told = result.stderr.strip()  # older versions of rich leave an empty line where the bar was
+        assert told == f"avionics: {LINES} requests: {LINES} answered, 0 failed; {LINES} asked now for $0"
         assert answers(target) == EXPECTED
 
     def test_failures_are_data_and_the_exit_code_tells(
