@@ -14,12 +14,13 @@ from avionics.errors import BudgetExceededError, NoDeploymentError
 from avionics.llm.call import Call
 from avionics.llm.demands import Demands
 from avionics.llm.limits import Demand, Limiter, Reservation
+from avionics.llm.limits.reservation import Used
 from avionics.llm.open_attempt import AttemptEnd
 from avionics.llm.provider import LLMProvider
 from avionics.llm.routing import ConcurrencyGate, Deployment, HealthBoard, RoutePlan, Slot
 from avionics.llm.routing.health import is_probed
 from avionics.llm.routing.rest import PROBE_TAKES
-from avionics.llm.settlements import Settlements, Spent
+from avionics.llm.settlements import Settlements
 
 if TYPE_CHECKING:
     from avionics.llm.nodes import NodePool
@@ -181,7 +182,7 @@ class Admission:
             if room.held:
                 self.settlements.put(room.held, None)
             return
-        spent = Spent(
+        spent = Used(
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             cost_usd=cost,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio import CancelScope
+
+from avionics.llm.home_loop import HomeLoop
 
 __all__ = ["BackgroundTask"]
 
@@ -25,10 +26,11 @@ class BackgroundTask:
         self._work = work
         self._scope = CancelScope()
         self._ended = anyio.Event()
-        self._loop: Any = anyio.lowlevel.current_token().native_token
+        self._home = HomeLoop()
+        loop: Any = anyio.lowlevel.current_token().native_token
         self._task: object = None
-        if hasattr(self._loop, "create_task"):
-            self._task = self._loop.create_task(self._run())  # the loop itself would not keep it
+        if hasattr(loop, "create_task"):
+            self._task = loop.create_task(self._run())  # the loop itself would not keep it
         else:
             import trio
 
@@ -36,9 +38,7 @@ class BackgroundTask:
 
     def cancel(self) -> None:
         """Let it end soon. May be called from anywhere, also after the end."""
-        call_soon = getattr(self._loop, "call_soon_threadsafe", None) or self._loop.run_sync_soon
-        with suppress(RuntimeError):  # the event loop has ended, and all of its tasks; trio's RunFinishedError is one
-            call_soon(self._scope.cancel)
+        self._home.soon(self._scope.cancel)  # an event loop that has ended has ended all of its tasks
 
     async def aclose(self) -> None:
         """Cancel it, and wait until it has ended, even while being cancelled."""

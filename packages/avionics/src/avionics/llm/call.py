@@ -128,10 +128,9 @@ class Call:
             **metadata,
         )
 
-    def open(self, provider: LLMProvider, *, hit: bool = False) -> None:
-        """The call begins at `provider`, or with what was kept of its answers."""
-        if hit:
-            self.cache = "hit"
+    def open_kept(self, provider: LLMProvider) -> None:
+        """The call begins with what was kept of the answers of `provider`."""
+        self.cache = "hit"
         if self.ledger.observation is None:
             self._start(provider, self.request)
 

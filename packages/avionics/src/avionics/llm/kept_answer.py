@@ -28,7 +28,7 @@ class KeptAnswer:
         self._deployment = deployment
         self._kept = kept
         self._held = deque(kept.replayed_pieces)
-        call.open(provider, hit=True)
+        call.open_kept(provider)
 
     @property
     def reported_tokens(self) -> int | None:

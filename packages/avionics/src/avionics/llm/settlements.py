@@ -7,32 +7,22 @@ is put down here, and told at the next occasion.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from decimal import Decimal
 
 import anyio
 
 from avionics.llm.limits import Reservation
+from avionics.llm.limits.reservation import Used
 
-__all__ = ["Settlements", "Spent"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What an exchange used; None is unknown."""
-
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: Decimal | None
+__all__ = ["Settlements"]
 
 
 class Settlements:
     """A queue of reservations that have come to their end."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Reservation, Spent | None]] = deque()
+        self._waiting: deque[tuple[Reservation, Used | None]] = deque()
 
-    def put(self, reservation: Reservation, spent: Spent | None) -> None:
+    def put(self, reservation: Reservation, spent: Used | None) -> None:
         """The end of a reservation; without `spent` nothing was billed. Safe to call from anywhere."""
         self._waiting.append((reservation, spent))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import bisect
 import itertools
 import threading
-from collections.abc import Callable, Collection
-from contextlib import suppress
-from typing import Any
+from collections.abc import Collection
 
 import anyio
-import anyio.lowlevel
+
+from avionics.llm.home_loop import HomeLoop
 
 __all__ = ["Line", "Waiter"]
 
@@ -27,10 +26,7 @@ class Waiter:
         self.waits_for: frozenset[str] = _NOTHING
         """Those that had no room for it. Who comes later goes behind it there, and passes it elsewhere."""
         self._woken = anyio.Event()
-        loop: Any = anyio.lowlevel.current_token().native_token
-        self._soon: Callable[[Callable[[], object]], object] = (
-            loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-        )
+        self._home = HomeLoop()
 
     def listen(self) -> None:
         """From now on being woken counts for the next `sleep`."""
@@ -43,8 +39,7 @@ class Waiter:
 
     def wake(self) -> None:
         """From any thread. One whose event loop is over needs no waking."""
-        with suppress(RuntimeError):
-            self._soon(self._set)
+        self._home.soon(self._set)
 
     def _set(self) -> None:
         self._woken.set()
