@@ -14,7 +14,7 @@ import pytest
 from airframe.errors import ErrorCategory
 from airframe.testing import Answer, Failure, Step
 from airframe.testing.virtual_time import VIRTUAL_BACKENDS, LoopClock, virtual_backend
-from airframe.types import InferenceRequest
+from airframe.types import InferenceRequest, Message
 from avionics.errors import AllAttemptsFailedError, LLMError, LLMRateLimitError, NoDeploymentError
 from avionics.llm import LLMGateway, LLMResponse
 from avionics.llm.providers import MockProvider
@@ -362,3 +362,19 @@ class TestBackups:
         with pytest.raises(LLMError) as caught:
             await ask(gateway)
         assert not isinstance(caught.value, AllAttemptsFailedError)
+
+
+async def test_a_conversation_without_a_session_stays_where_it_began() -> None:
+    """Its prompts begin alike, also when the first answer has been added to them."""
+    names = ("llamaserver", "openai", "anthropic", "ollama")
+    settings = Settings(
+        agents={"default": {"route": "r"}},
+        routing={"routes": {"r": {"deployments": [[{"provider": name} for name in names]], "balancing": "sticky"}}},
+    )
+    scripts: dict[str, Any] = {name: [Answer(text="a")] * 40 for name in names}
+    gateway = ScriptedGateway(settings=settings, **scripts)
+    for number in range(20):
+        question = Message("user", f"Question {number}?")
+        first = await gateway.complete(messages=[question])
+        second = await gateway.complete("And then?", messages=[question, Message("assistant", first.text)])
+        assert second.provider == first.provider

@@ -15,7 +15,6 @@ from avionics.errors import ConfigurationError, NoDeploymentError
 from avionics.llm.call import Caller
 from avionics.llm.cost_calculator import CostCalculator
 from avionics.llm.deployments import Deployments
-from avionics.llm.prompt_prefix import prompt_prefix
 from avionics.llm.routing import Circumstances, Deployment, Exclusion, HealthBoard, Needs, Route, RoutePlan, plan
 
 if TYPE_CHECKING:
@@ -76,11 +75,8 @@ class Planner:
 
     def _with_nodes(self, nodes: NodePool, made: RoutePlan, request: InferenceRequest, caller: Caller) -> RoutePlan:
         """The same with the nodes that may be asked before everybody else."""
-        from avionics.llm.nodes import affinity_key  # for those who have nodes
-
         first = made.route.tiers[0].deployments[0]
-        key = affinity_key(request.messages, conversation_id=caller.session_id or caller.conversation_id)
-        found = nodes.plan(caller.agent_name, self._deployments.model_name(first), key)
+        found = nodes.plan(caller.agent_name, self._deployments.model_name(first), _affinity(request, caller))
 
         def as_deployment(node: NodeProfile) -> Deployment:
             return replace(first, provider=node.provider or first.provider, backup=None, node=node.name)
@@ -122,8 +118,15 @@ def _circumstances(route: Route, request: InferenceRequest, caller: Caller) -> C
         tenant=caller.tenant,
         tags=caller.tags,
         now=datetime.now(UTC),
-        affinity=(caller.session_id or caller.conversation_id or prompt_prefix(request)) if sticky else None,
+        affinity=_affinity(request, caller) if sticky else None,
     )
+
+
+def _affinity(request: InferenceRequest, caller: Caller) -> str:
+    """What the calls of a session have in common; without one, those whose prompts begin alike."""
+    from avionics.llm.nodes.affinity import affinity_key  # for those who have nodes, or a sticky route
+
+    return affinity_key(request.messages, conversation_id=caller.session_id or caller.conversation_id)
 
 
 def _nobody(made: RoutePlan) -> str:
